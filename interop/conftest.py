@@ -1,0 +1,90 @@
+"""What every interop test needs: the foreign peers built, and a bounded event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+T = TypeVar("T")
+
+REQUIRE: Final = "PEERUP_INTEROP_REQUIRE"  # comma-separated peers whose absence is a failure: go
+MISSING: Final = " is not installed: "
+
+TEST_S: Final = 60.0  # what one test may take, unless it says otherwise
+BUILD_S: Final = 900.0  # a first build downloads modules and compiles all of go-libp2p
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+BUILD_DIR: Final = ROOT / ".build" / "interop"
+
+
+class Run(Protocol):
+    """Runs a coroutine to its end, on one loop for the whole test."""
+
+    def __call__(self, coro: Coroutine[object, object, T], *, within: float = TEST_S) -> T: ...
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Give the test an event loop, whose every run is bounded."""
+    with asyncio.Runner() as runner:
+
+        def run_bounded(coro: Coroutine[object, object, T], *, within: float = TEST_S) -> T:
+            async def bounded() -> T:
+                async with asyncio.timeout(within):
+                    return await coro
+
+            return runner.run(bounded())
+
+        yield run_bounded
+
+
+@pytest.fixture(scope="session")
+def go_binary() -> Path:
+    """Build the go peer, which is quick when nothing changed, and return where it is."""
+    go = shutil.which("go")
+    if go is None:
+        unavailable("go", f"Go{MISSING}no `go` in PATH (1.26 or newer builds interop/go)")
+    binary = BUILD_DIR / "go-peer"
+    BUILD_DIR.mkdir(parents=True, exist_ok=True)
+    with (BUILD_DIR / "go-peer.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of pytest-xdist build one after the other
+        build = subprocess.run(
+            [go, "build", "-trimpath", "-buildvcs=false", "-o", binary, "."],
+            cwd=ROOT / "interop" / "go",
+            env={**os.environ, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S,
+            check=False,
+        )
+    if build.returncode != 0:
+        pytest.fail(f"the go peer does not build:\n{build.stderr}", pytrace=False)
+    return binary
+
+
+def unavailable(peer: str, reason: str) -> NoReturn:
+    """Skip the test, or fail it where the environment insists on that peer."""
+    if peer in os.environ.get(REQUIRE, "").split(","):
+        pytest.fail(f"{reason}, but {REQUIRE} asks for it", pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which peers were missing: a run that skipped them proves little."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    reasons = [str(where[2]) for where in skipped if isinstance(where, tuple)]
+    missing = {reason: reasons.count(reason) for reason in reasons if MISSING in reason}
+    if missing:
+        terminalreporter.section("interop peers that were not there")
+        for reason, count in sorted(missing.items()):
+            terminalreporter.line(f"{reason.removeprefix('Skipped: ')} ({count} tests skipped)")

@@ -1,0 +1,126 @@
+"""What commands share: their configuration, and arguments that are more than a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from peerup.atomic_file import create_exclusive
+from peerup.cli import output
+from peerup.config.authorized_keys import HEADER
+from peerup.config.load import load_config, load_relay_config
+from peerup.config.paths import find_config, find_relay_config
+from peerup.config.units import parse_duration
+from peerup.errors import ConfigError, UsageError
+from peerup.wire.multiaddr import Multiaddr
+from peerup.wire.peer_id import PeerId
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from peerup.config.authorized_keys import Entry
+    from peerup.config.schema import Config, RelayConfig
+
+LISTENABLE: Final = (("ip4", "tcp"), ("ip6", "tcp"))  # the transports that there are
+
+
+def node_config(args: argparse.Namespace) -> Config:
+    """Return the node's configuration: ``--config``, or the first one of the search path.
+
+    Raises:
+        ConfigError: There is none, or it cannot be used.
+    """
+    config = load_config(find_config(explicit_path(args)))
+    _warn(config.warnings)
+    return config
+
+
+def relay_config(args: argparse.Namespace) -> RelayConfig:
+    """Return the configuration of this machine's relay.
+
+    Raises:
+        ConfigError: There is none, or it cannot be used.
+    """
+    path = find_relay_config(explicit_path(args))
+    if path is None:
+        raise ConfigError(
+            "there is no relay configuration on this machine",
+            hint="`peerup relay serve` writes one; --config PATH names one elsewhere.",
+        )
+    config = load_relay_config(path)
+    _warn(config.warnings)
+    return config
+
+
+def explicit_path(args: argparse.Namespace) -> Path | None:
+    """Return what ``--config`` says, if it was given."""
+    return Path(args.config) if args.config else None
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for text in warnings:
+        output.warning(text)
+
+
+def peer_id(text: str) -> PeerId:
+    """Parse a peer id that the user typed."""
+    try:
+        return PeerId.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"invalid peer ID: {error}",
+            hint="`peerup whoami` on the other machine prints its peer id.",
+        ) from None
+
+
+def peer_or_name(config: Config, text: str) -> PeerId:
+    """Return the peer that the user named, by a name from the configuration or by its id."""
+    return config.names.get(text) or peer_id(text)
+
+
+def listen_addresses(texts: Iterable[str]) -> tuple[Multiaddr, ...]:
+    """Parse the values of ``--listen``, which must be ones that we can listen on."""
+    return tuple(_listen_address(text) for text in texts)
+
+
+def _listen_address(text: str) -> Multiaddr:
+    hint = "Use for example /ip4/0.0.0.0/tcp/7777 or /ip6/::/tcp/7777."
+    try:
+        address = Multiaddr.parse(text)
+    except ValueError as error:
+        raise UsageError(f"cannot listen there: {error}", hint=hint) from None
+    if tuple(component.protocol.name for component in address.components) not in LISTENABLE:
+        raise UsageError(f"cannot listen on {text}: only TCP on an IP address", hint=hint)
+    return address
+
+
+def duration(text: str, option: str) -> float:
+    """Parse a duration such as ``10s`` or ``1m30s`` into seconds, 0 or more."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds < 0:
+        raise UsageError(
+            f"{option} {text} is not a duration", hint="Write it as 500ms, 10s or 1m30s."
+        )
+    return seconds
+
+
+def create_peer_list(path: Path | None) -> bool:
+    """Create an empty list of authorized peers, which lets nobody in; False if one is there."""
+    if path is None:
+        return False
+    try:
+        create_exclusive(path, HEADER.encode())
+    except FileExistsError:
+        return False
+    return True
+
+
+def describe(entry: Entry, names: str = "") -> str:
+    """Return one authorized peer as a line: id, names, what limits it, comment."""
+    limits = " ".join(f"{key}={value}" for key, value in entry.attributes)
+    comment = f"# {entry.comment}" if entry.comment else ""
+    return "  ".join(part for part in (str(entry.peer), names, limits, comment) if part)

@@ -1,0 +1,86 @@
+"""The only place that prints: results to stdout, progress and errors to stderr.
+
+Every line passes through :func:`peerup.wire.printable.printable`, so that no name, comment,
+error text or agent string, whoever wrote it, can move the cursor or forge a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+from peerup.wire.printable import printable
+
+MAX_LINE: Final = 4096  # characters; far above what we print, far below what floods a terminal
+MAX_ERROR_LINES: Final = 20
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our stdout closed it, as ``peerup auth list | head -1`` does."""
+
+
+def line(text: str = "") -> None:
+    """Print one line of a result."""
+    _write(sys.stdout, printable(text, MAX_LINE))
+
+
+def json_line(value: Mapping[str, object]) -> None:
+    """Print one JSON object on a line of its own, in ASCII."""
+    _write(sys.stdout, json.dumps(value, separators=(",", ":")))
+
+
+def progress(text: str = "") -> None:
+    """Say on stderr what goes on, or what to do next."""
+    _write(sys.stderr, printable(text, MAX_LINE))
+
+
+def warning(text: str) -> None:
+    """Say on stderr what is wrong but does not stop us."""
+    _write(sys.stderr, f"Warning: {printable(text, MAX_LINE)}")
+
+
+def error(message: str, hint: str = "") -> None:
+    """Say on stderr what happened and what mends it.
+
+    Further lines of ``message`` are indented, so that none can pass for a line of its own.
+    """
+    first, *more = message.splitlines()[:MAX_ERROR_LINES] or [""]
+    _write(sys.stderr, f"Error: {printable(first, MAX_LINE)}")
+    for text in more:
+        _write(sys.stderr, f"  {printable(text.strip(), MAX_LINE)}")
+    if hint:
+        _write(sys.stderr, printable(hint, MAX_LINE))
+
+
+def flush() -> None:
+    """Push out what argparse and we wrote, so that a closed pipe is noticed here."""
+    _write(sys.stdout, "", end="")
+
+
+def _write(stream: TextIO | None, text: str, end: str = "\n") -> None:
+    """Write and flush, so that a script reading us sees each line when it is printed.
+
+    Raises:
+        ReaderGoneError: stdout is a pipe that nobody reads any more. For stderr that is no
+            reason to stop.
+    """
+    if stream is None:  # started with the descriptor closed
+        return
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), end=end, file=stream)
+        stream.flush()
+    except BrokenPipeError:
+        _discard(stream)
+        if stream is sys.stdout:
+            raise ReaderGoneError from None
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is still buffered to nowhere, or Python complains about it when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,116 @@
+"""``peerup ping``: does a peer answer, how fast, and over which path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from peerup.cli import context, output, runner
+from peerup.errors import UsageError
+from peerup.node.diagnostics import PingReply, PingStatistics, ping, summarise
+from peerup.node.node import Node
+
+if TYPE_CHECKING:
+    import argparse
+
+    from peerup.config.schema import Config
+    from peerup.wire.peer_id import PeerId
+
+CANNOT_REACH: Final = 3  # the exit code when no ping was answered
+NO_END: Final = 0  # the count that means: until stopped
+MIN_INTERVAL: Final = 0.01  # seconds
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ping until the count is reached or a signal comes; 0 if any was answered, else 3."""
+    if args.count is not None and args.count < 1:
+        raise UsageError("-c takes a number of at least 1", hint="Without it there is no end.")
+    interval = context.duration(args.interval, "--interval")
+    if interval < MIN_INTERVAL:
+        raise UsageError(f"--interval {args.interval} is too short", hint="At least 10ms, please.")
+    config = context.node_config(args)
+    report = _Report(args.target, json=args.json)
+    try:
+        runner.run_once(lambda: _ping(config, args.count or NO_END, interval, report), args)
+    except KeyboardInterrupt:
+        if not report.replies:
+            raise
+    finally:  # also when the connection breaks: what was measured counts
+        report.finish()
+    return 0 if any(reply.rtt_ms is not None for reply in report.replies) else CANNOT_REACH
+
+
+async def _ping(config: Config, count: int, interval: float, report: _Report) -> int:
+    async with Node(config, listen=False) as node:
+        peer = node.resolve(report.target)
+        report.start(peer)
+        await node.connect(peer)
+        async for reply in ping(node, peer, count=count, interval=interval):
+            report.add(peer, reply)
+    return 0
+
+
+class _Report:
+    """Prints replies as they come, as text or as JSON lines, and statistics at the end."""
+
+    def __init__(self, target: str, *, json: bool) -> None:
+        self.target = target
+        self.replies: list[PingReply] = []
+        self._json = json
+
+    def start(self, peer: PeerId) -> None:
+        if not self._json:
+            output.line(f"PING {self.target} ({peer.short})")
+        output.progress("Connecting...")
+
+    def add(self, peer: PeerId, reply: PingReply) -> None:
+        self.replies.append(reply)
+        if self._json:
+            output.json_line(_reply_json(peer, reply))
+        elif reply.rtt_ms is None:
+            output.line(f"seq={reply.seq} error={reply.error}")
+        else:
+            output.line(f"seq={reply.seq} rtt={reply.rtt_ms:.1f}ms path=[{reply.path}]")
+
+    def finish(self) -> None:
+        """Print the statistics, if there is anything to print them of."""
+        if not self.replies:
+            return
+        statistics = summarise(self.replies)
+        if self._json:
+            output.json_line(_statistics_json(statistics))
+            return
+        output.line()
+        output.line(f"--- {self.target} ping statistics ---")
+        output.line(_statistics_text(statistics))
+
+
+def _reply_json(peer: PeerId, reply: PingReply) -> dict[str, object]:
+    """Return one reply; the fields are those of the daemon's API, and ``address``."""
+    return {
+        "seq": reply.seq,
+        "peer_id": str(peer),
+        "rtt_ms": None if reply.rtt_ms is None else round(reply.rtt_ms, 3),
+        "path": reply.path,
+        "address": reply.address,
+        "error": reply.error,
+    }
+
+
+def _statistics_json(statistics: PingStatistics) -> dict[str, object]:
+    return {
+        "sent": statistics.sent,
+        "received": statistics.received,
+        "lost": statistics.lost,
+        "loss_pct": round(statistics.loss_pct, 3),
+        "min_ms": round(statistics.min_ms, 3),
+        "avg_ms": round(statistics.avg_ms, 3),
+        "max_ms": round(statistics.max_ms, 3),
+    }
+
+
+def _statistics_text(statistics: PingStatistics) -> str:
+    rtt = f"{statistics.min_ms:.1f}/{statistics.avg_ms:.1f}/{statistics.max_ms:.1f}"
+    return (
+        f"{statistics.sent} sent, {statistics.received} received, "
+        f"{statistics.loss_pct:.0f}% loss, rtt min/avg/max = {rtt} ms"
+    )

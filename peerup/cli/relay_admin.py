@@ -1,0 +1,197 @@
+"""``peerup relay authorize / deauthorize / list-peers / info``: looking after a relay.
+
+They read and write the files of the relay on this machine; a running relay sees the changes.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from peerup.cli import context, output
+from peerup.config import authorized_keys
+from peerup.config.identity import load_identity
+from peerup.errors import ConfigError, DialError, PeerupError
+from peerup.transport.interfaces import expand
+from peerup.wire.peer_id import PeerId
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from peerup.config.schema import RelayConfig
+    from peerup.wire.multiaddr import Multiaddr
+
+POLL: Final = 0.1  # seconds between two looks
+CONNECT_TIMEOUT: Final = 2.0  # seconds; the listener is on this machine
+
+
+def authorize(args: argparse.Namespace) -> int:
+    """Let a peer use the relay; doing it twice is no error."""
+    config = context.relay_config(args)
+    peer, path = context.peer_id(args.peer), _keys_file(config)
+    comment = " ".join(args.comment)
+    added = authorized_keys.add(path, peer, comment)
+    output.line(f"{'Authorized' if added else 'Already authorized'}: {peer}")
+    if comment and added:
+        output.line(f"  Comment: {comment}")
+    output.line(f"  File: {path}")
+    if not config.security.enable_connection_gating:
+        output.warning(f"gating is off in {config.path}: anybody may use this relay")
+    return 0
+
+
+def deauthorize(args: argparse.Namespace) -> int:
+    """Shut a peer out."""
+    config = context.relay_config(args)
+    peer, path = context.peer_id(args.peer), _keys_file(config)
+    if not authorized_keys.remove(path, peer):
+        raise ConfigError(
+            f"peer not found: {peer} is not in {path}",
+            hint="`peerup relay list-peers` shows who is.",
+        )
+    output.line(f"Deauthorized: {peer}")
+    output.line(f"  File: {path}")
+    return 0
+
+
+def list_peers(args: argparse.Namespace) -> int:
+    """List who may use the relay."""
+    config = context.relay_config(args)
+    entries = _entries(config)
+    for entry in entries:
+        output.line(context.describe(entry))
+    output.line(f"Total: {len(entries)} peer(s)")
+    output.line(f"File: {_keys_file(config)}")
+    return 0
+
+
+def info(args: argparse.Namespace) -> int:
+    """Print what a client needs; with ``--wait``, once the relay accepts connections."""
+    wait = None if args.wait is None else context.duration(args.wait, "--wait")
+    found = _look(args) if wait is None else _wait(args, wait)
+    if args.json:
+        output.json_line(found.to_json())
+    else:
+        found.print()
+    if not found.addresses:
+        output.warning(f"{found.config.path} names no TCP address with a fixed port to listen on")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Info:
+    """What there is to know of a relay from its files."""
+
+    config: RelayConfig
+    peer: PeerId
+    authorized: int | None  # None when anybody is let in
+    addresses: tuple[Multiaddr, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "peer_id": str(self.peer),
+            "gating": self.config.security.enable_connection_gating,
+            "authorized_peers": self.authorized,
+            "addresses": [str(address) for address in self.addresses],
+            "config": str(self.config.path),
+        }
+
+    def print(self) -> None:
+        gating = "enabled" if self.config.security.enable_connection_gating else "DISABLED"
+        output.line(f"Peer ID: {self.peer}")
+        output.line(f"Connection gating: {gating}")
+        if self.authorized is not None:
+            output.line(f"Authorized peers: {self.authorized}")
+        output.line("Multiaddrs:")
+        for address in self.addresses:
+            output.line(f"  {address}")
+
+
+def _look(args: argparse.Namespace) -> _Info:
+    """Read the files as they are now. Never creates a key."""
+    config = context.relay_config(args)
+    key_file = config.identity.key_file
+    if not key_file.exists():
+        raise ConfigError(
+            f"the relay has no identity yet: {key_file}", hint="`peerup relay serve` creates it."
+        )
+    peer = PeerId.from_public_key(load_identity(key_file).public_key)
+    authorized = len(_entries(config)) if config.security.enable_connection_gating else None
+    addresses = _dialable(config.network.listen_addresses)
+    return _Info(config, peer, authorized, tuple(a.with_peer(peer) for a in addresses))
+
+
+def _wait(args: argparse.Namespace, seconds: float) -> _Info:
+    """Look again and again until the files are there and a listener accepts.
+
+    Raises:
+        ConfigError: The files were not there in time, or not good.
+        DialError: They were, but nothing accepted.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = _look(args)
+            _knock(found)
+        except PeerupError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(POLL)
+        else:
+            return found
+
+
+def _knock(found: _Info) -> None:
+    """Return if any of the addresses accepts a TCP connection."""
+    causes: dict[str, Exception] = {}
+    for address in found.addresses:
+        assert address.host is not None
+        assert address.port is not None
+        try:
+            socket.create_connection((address.host, address.port), CONNECT_TIMEOUT).close()
+        except OSError as error:
+            causes[str(address.without_peer())] = error
+        else:
+            return
+    failure = DialError("the relay on this machine", causes)
+    failure.hint = "Start it with `peerup relay serve`, or look at its log."
+    raise failure
+
+
+def _dialable(listen: Iterable[Multiaddr]) -> list[Multiaddr]:
+    """Return the TCP addresses that others can dial, public ones first.
+
+    A wildcard stands for each of this machine's addresses; loopback is among them only if
+    there is nothing else.
+    """
+    found: list[Multiaddr] = []
+    for address in listen:
+        names = tuple(component.protocol.name for component in address.components)
+        if names in context.LISTENABLE and address.port:
+            expanded = expand(address)
+            found += [part for part in expanded if not part.is_loopback] or expanded
+    return sorted(dict.fromkeys(found), key=lambda address: not address.is_public)
+
+
+def _entries(config: RelayConfig) -> tuple[authorized_keys.Entry, ...]:
+    path = _keys_file(config)
+    if not path.exists():
+        raise ConfigError(
+            f"the list of authorized peers is missing: {path}",
+            hint="`peerup relay authorize ID` creates it with its first peer.",
+        )
+    return authorized_keys.load(path)
+
+
+def _keys_file(config: RelayConfig) -> Path:
+    path = config.security.authorized_keys_file
+    if path is None:
+        raise ConfigError(
+            f"no authorized_keys_file configured in {config.path}",
+            hint='Add authorized_keys_file: "relay_authorized_keys" under security: there.',
+        )
+    return path

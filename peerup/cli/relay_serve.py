@@ -1,0 +1,72 @@
+"""``peerup relay serve``: run a relay; an operator's first command needs no preparation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from peerup.atomic_file import create_exclusive
+from peerup.cli import context, output, runner
+from peerup.config.identity import create_identity
+from peerup.config.load import parse_relay_config
+from peerup.config.paths import RELAY_FILE, find_relay_config, user_dir
+from peerup.config.template import default_relay_listen, relay_template
+from peerup.node.relay_node import RelayNode
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from peerup.config.schema import RelayConfig
+    from peerup.wire.multiaddr import Multiaddr
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    config = _config(args)
+    return runner.run_until_stopped(lambda: _serve(config), args)
+
+
+def _config(args: argparse.Namespace) -> RelayConfig:
+    """Return the configuration that there is, or write one; a missing key is created."""
+    listen = context.listen_addresses(args.listen or ())
+    if find_relay_config(context.explicit_path(args)) is None:
+        _write_default(listen or default_relay_listen())
+        return context.relay_config(args)
+    config = context.relay_config(args)
+    output.progress(f"Configuration: {config.path}")
+    _create_key(config)
+    if listen:
+        output.progress("Listening where --listen says, this time; the file is left as it is.")
+        network = dataclasses.replace(config.network, listen_addresses=listen)
+        config = dataclasses.replace(config, network=network)
+    return config
+
+
+def _write_default(listen: Sequence[Multiaddr]) -> None:
+    """Write a configuration, a key and an empty list into the user's directory."""
+    path = user_dir() / RELAY_FILE
+    text = relay_template(listen=listen)
+    config = parse_relay_config(text, path)  # says where the other files belong
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _create_key(config)
+    context.create_peer_list(config.security.authorized_keys_file)
+    create_exclusive(path, text.encode())  # last: where it is, all the rest is too
+    output.progress(f"No relay configuration found; wrote {path}")
+    output.progress("Only authorized peers may use the relay: `peerup relay authorize ID`.")
+
+
+def _create_key(config: RelayConfig) -> None:
+    """Create the relay's identity unless there is a file of that name, good or bad."""
+    if not config.identity.key_file.exists():
+        create_identity(config.identity.key_file)
+        output.progress(f"Created a new identity: {config.identity.key_file}")
+
+
+async def _serve(config: RelayConfig) -> int:
+    async with RelayNode(config) as relay:
+        output.line(f"Peer ID: {relay.peer_id}")
+        for address in relay.addresses:
+            output.line(f"Listening on {address}")
+        await relay.run_forever()
+    return 0

@@ -1,0 +1,75 @@
+"""``peerup service``: which local TCP services authorized peers may reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from peerup.cli import context, output
+from peerup.config.edit import add_service, remove_service, set_service_enabled
+from peerup.config.paths import find_config
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def add(args: argparse.Namespace) -> int:
+    """Expose a service; doing it twice is no error."""
+    path = _path(args)
+    if add_service(path, args.name, args.address):
+        _report(f"Added service: {args.name} -> {args.address}", path)
+    else:
+        output.line(f"Already there: {args.name} -> {args.address}")
+    return 0
+
+
+def list_services(args: argparse.Namespace) -> int:
+    """List the services in the order of the configuration."""
+    config = context.node_config(args)
+    if not config.services:
+        output.line("No services configured.")
+        return 0
+    output.line(f"Services ({len(config.services)}):")
+    width = max(map(len, config.services))
+    for service in config.services.values():
+        state = "enabled" if service.enabled else "disabled"
+        output.line(f"  {service.name:<{width}} -> {service.local_address} ({state})")
+    return 0
+
+
+def remove(args: argparse.Namespace) -> int:
+    """Forget a service."""
+    path = _path(args)
+    remove_service(path, args.name)
+    _report(f"Removed service: {args.name}", path)
+    return 0
+
+
+def enable(args: argparse.Namespace) -> int:
+    """Expose a service again."""
+    return _switch(args, enabled=True)
+
+
+def disable(args: argparse.Namespace) -> int:
+    """Keep a service, but do not expose it."""
+    return _switch(args, enabled=False)
+
+
+def _switch(args: argparse.Namespace, *, enabled: bool) -> int:
+    path, state = _path(args), "enabled" if enabled else "disabled"
+    if set_service_enabled(path, args.name, enabled):
+        _report(f"Service {args.name} is now {state}", path)
+    else:
+        output.line(f"Service {args.name} is {state} already")
+    return 0
+
+
+def _path(args: argparse.Namespace) -> Path:
+    """Return the file to change; one that does not load yet may be what a change mends."""
+    return find_config(context.explicit_path(args))
+
+
+def _report(what: str, path: Path) -> None:
+    output.line(what)
+    output.line(f"  Config: {path}")
+    output.progress("Restart `peerup daemon` to apply it.")

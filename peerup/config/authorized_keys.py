@@ -1,0 +1,219 @@
+"""The list of peers that may connect: one peer id a line, ``# comment`` after it.
+
+Reading is all or nothing: whoever decides by the list must not go on with half of it. Between
+id and comment, attributes ``key=value`` are read, as later Go versions write them; we never
+write any, as Go peerup 59f0969 refuses a file that has them.
+
+Changes take the file's lock and replace it in one step. Every line that is not concerned
+stays byte by byte.
+
+Spec: compatible with Go peerup; what is bound or refused beyond that is said below.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from peerup.atomic_file import PRIVATE, locked, read_whole, write_atomic
+from peerup.config.paths import check_directory
+from peerup.config.text import one_line, shown
+from peerup.errors import ConfigError
+from peerup.wire.peer_id import PeerId
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_COMMENT_CHARS: Final = 128
+
+HEADER: Final = (
+    "# Peers that may connect to this machine, one a line.\n"
+    "# Format: <peer_id>  # optional comment\n"
+)
+_BOM: Final = b"\xef\xbb\xbf"
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One authorized peer; ``comment`` is safe to print, ``line`` counts from 1."""
+
+    peer: PeerId
+    comment: str
+    line: int
+    attributes: tuple[tuple[str, str], ...] = ()
+    #: Unix seconds from which on the entry authorizes nobody, None for never.
+    expires: float | None = None
+
+    def expired(self, now: float) -> bool:
+        """Tell whether the entry no longer counts at ``now`` (Unix seconds)."""
+        return self.expires is not None and now >= self.expires
+
+
+def load(path: Path) -> tuple[Entry, ...]:
+    """Return every entry, in the order of the file; the same peer may stand there twice.
+
+    Raises:
+        ConfigError: The file is missing, above 1 MiB, or others may write to it; or a line
+            cannot be understood, or contradicts an earlier one: the message says which.
+    """
+    return _parse(_read_trusted(path)[0], path)
+
+
+def add(path: Path, peer: PeerId, comment: str = "") -> bool:
+    """Authorize ``peer``; False if the list has it already (its comment stays).
+
+    A file that does not exist is created, readable for its owner only. Of ``comment`` the
+    first 128 printable characters are kept, on one line.
+
+    Raises:
+        ConfigError: The existing file cannot be used, or the new one not be written.
+    """
+    note = one_line(comment, MAX_COMMENT_CHARS)
+    line = f"{peer}  # {note}\n" if note else f"{peer}\n"
+    with locked(path):
+        if not path.exists():
+            _write(path, (HEADER + line).encode(), PRIVATE)
+            return True
+        data, mode = _read_trusted(path)
+        if any(entry.peer == peer for entry in _parse(data, path)):
+            return False
+        if data and not data.endswith(b"\n"):
+            data += b"\n"
+        _write(path, data + line.encode(), mode)
+        return True
+
+
+def remove(path: Path, peer: PeerId) -> bool:
+    """Remove every line of ``peer``; False if there is none, or no file.
+
+    Works on a file that ``load`` refuses too: what is revoked must not stay for another
+    line's sake.
+
+    Raises:
+        ConfigError: The file cannot be read or written.
+    """
+    if not path.exists():
+        return False
+    with locked(path):
+        data, mode = _read(path)
+        lines = _lines(data)
+        kept = [line for line in lines if _peer_of(line) != peer]
+        if len(kept) == len(lines):
+            return False
+        _write(path, b"".join(kept), mode)
+        return True
+
+
+def _parse(data: bytes, path: Path) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    seen: dict[PeerId, Entry] = {}
+    for number, raw in enumerate(_lines(data), 1):
+        try:
+            entry = _parse_line(raw, number)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        if entry is None:
+            continue
+        first = seen.setdefault(entry.peer, entry)
+        if first.attributes != entry.attributes:
+            raise ConfigError(
+                f"{path}: peer {entry.peer.short} at line {number} has other attributes "
+                f"than at line {first.line}"
+            )
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines with their line feeds; joined they are ``data`` again."""
+    lines = data.split(b"\n")
+    ended = [line + b"\n" for line in lines[:-1]]
+    return [*ended, lines[-1]] if lines[-1] else ended
+
+
+def _split(line: str) -> tuple[list[str], str]:
+    """Return the words before the first ``#``, and what comes after it."""
+    entry, _, comment = line.partition("#")
+    return entry.split(), comment
+
+
+def _parse_line(raw: bytes, number: int) -> Entry | None:
+    """Return the entry of one line, None if it has only a comment; ValueError if broken."""
+    try:
+        line = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"line {number} is not UTF-8") from error
+    if "\0" in line:
+        raise ValueError(f"NUL byte at line {number}")
+    words, comment = _split(line)
+    if not words:
+        return None
+    try:
+        peer = PeerId.parse(words[0])
+        attributes = tuple(_attribute(word) for word in words[1:])
+        expires = _expiry(dict(attributes).get("expires"))
+    except ValueError as error:
+        found = shown(" ".join(words))
+        raise ValueError(f"invalid peer ID at line {number}: {found} (error: {error})") from error
+    return Entry(peer, one_line(comment, MAX_COMMENT_CHARS), number, attributes, expires)
+
+
+def _attribute(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not (key and equals):
+        raise ValueError(f"found {shown(word)} after the id, allowed is key=value or # comment")
+    return key, value
+
+
+def _expiry(text: str | None) -> float | None:
+    """Return the Unix seconds of an RFC 3339 time."""
+    if text is None:
+        return None
+    when = datetime.fromisoformat(text)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return when.timestamp()
+
+
+def _peer_of(raw: bytes) -> PeerId | None:
+    words, _ = _split(raw.removeprefix(_BOM).decode("utf-8", "replace"))
+    try:
+        return PeerId.parse(words[0]) if words else None
+    except ValueError:
+        return None
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    try:
+        return read_whole(path, MAX_FILE_BYTES)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"failed to open authorized_keys file: {path} does not exist",
+            hint="`peerup auth add ID` creates it with its first peer.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"failed to open authorized_keys file: {path}: {error.strerror}"
+        ) from error
+
+
+def _read_trusted(path: Path) -> tuple[bytes, int]:
+    """Return bytes and mode of the file, which nobody else could have written."""
+    data, mode = _read(path)
+    if mode & _WRITABLE_BY_OTHERS:
+        raise ConfigError(
+            f"{path}: insecure permissions {mode:04o} (expected 0600); fix with: chmod 600 {path}"
+        )
+    check_directory(path.parent)
+    return data, mode
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    try:
+        write_atomic(path, data, mode=mode)
+    except OSError as error:
+        raise ConfigError(f"failed to write {path}: {error.strerror}") from error

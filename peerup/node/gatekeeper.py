@@ -1,0 +1,123 @@
+"""``authorized_keys`` as a gater, followed while it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from peerup.config import authorized_keys
+from peerup.errors import ConfigError
+from peerup.host.gater import Answer, Only, Verdict
+from peerup.protocols import identify, ping
+from peerup.wire.circuit import STOP_PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from peerup.wire.peer_id import PeerId
+
+log = logging.getLogger(__name__)
+
+WATCH_INTERVAL_S: Final = 1.0  # a change is seen within it; a stat costs microseconds
+
+DIALLED: Final = frozenset({identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL})
+RELAY: Final = DIALLED | {STOP_PROTOCOL}
+
+Stamp = tuple[int, int, int] | None
+
+
+class Gatekeeper:
+    """Decides by a list of peers, or lets everybody in when there is none.
+
+    Peers that we dialled and did not list get what their job needs and nothing else: a relay
+    may hand us circuits, anybody may say who he is and be pinged.
+    """
+
+    def __init__(self, file: Path | None, relays: Collection[PeerId] = ()) -> None:
+        """Read the list once.
+
+        Args:
+            file: The authorized_keys file, None to let everybody in.
+            relays: Relays that we use.
+
+        Raises:
+            ConfigError: the file is missing or damaged.
+        """
+        self._file = file
+        self._relays = frozenset(relays)
+        self._stamp = _stamp_of(file)
+        self._expiring = False  # whether time alone can change who is allowed
+        self._allowed = self._read() if file else frozenset()
+        if file and not self._allowed:
+            log.warning("%s lists nobody: every inbound connection will be refused", file)
+
+    @property
+    def enforcing(self) -> bool:
+        """Whether there is a list at all."""
+        return self._file is not None
+
+    @property
+    def allowed(self) -> frozenset[PeerId]:
+        return self._allowed
+
+    def verdict(self, peer: PeerId, *, inbound: bool) -> Verdict:
+        """See ``host.gater.Gater``."""
+        if self._file is None or peer in self._allowed:
+            return Answer.YES
+        if inbound:
+            return Answer.NO
+        return Only(RELAY if peer in self._relays else DIALLED)
+
+    def refresh(self) -> frozenset[PeerId]:
+        """Read the list again if it has changed and return who is no longer on it.
+
+        A list that cannot be read changes nothing: who was on it stays, nobody else gets in.
+        """
+        if self._file is None:
+            return frozenset()
+        stamp = _stamp_of(self._file)
+        if stamp == self._stamp and not self._expiring:
+            return frozenset()
+        changed, self._stamp = stamp != self._stamp, stamp
+        try:
+            allowed = self._read()
+        except ConfigError as why:
+            if changed:
+                log.error("keeping the list of authorized peers as it was: %s", why)  # noqa: TRY400
+            return frozenset()
+        removed, added = self._allowed - allowed, allowed - self._allowed
+        for peer in added:
+            log.info("authorized peer=%s", peer)
+        for peer in removed:
+            log.info("revoked peer=%s", peer)
+        self._allowed = allowed
+        return removed
+
+    def _read(self) -> frozenset[PeerId]:
+        assert self._file is not None
+        now = time.time_ns() / 1e9
+        entries = authorized_keys.load(self._file)
+        self._expiring = any(entry.expires is not None for entry in entries)
+        return frozenset(entry.peer for entry in entries if not entry.expired(now))
+
+    async def watch(self, on_change: Callable[[frozenset[PeerId]], None]) -> None:
+        """Look at the file each second for ever; tell ``on_change`` who was removed."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            before = self._allowed
+            removed = self.refresh()
+            if self._allowed != before:
+                on_change(removed)
+
+
+def _stamp_of(file: Path | None) -> Stamp:
+    if file is None:
+        return None
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -1,0 +1,120 @@
+"""A relay server: configuration in, a running relay out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, Self
+
+from peerup import __version__
+from peerup.config.identity import load_identity
+from peerup.errors import ConfigError
+from peerup.host.handlers import Registration
+from peerup.host.host import Host
+from peerup.node.gatekeeper import Gatekeeper
+from peerup.node.node import cannot_listen, keys_file_of
+from peerup.protocols import ping
+from peerup.protocols.identify import Identify
+from peerup.relay.quota import RelayLimits
+from peerup.relay.server import HopService
+from peerup.transport.tcp import Tcp
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from peerup.config.schema import RelayConfig
+    from peerup.wire.multiaddr import Multiaddr
+    from peerup.wire.peer_id import PeerId
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 4096
+OPEN_SESSION_S: Final = 600.0  # of a circuit when gating is off and nothing else is said
+OPEN_SESSION_DATA: Final = 64 * 1024 * 1024  # each way, likewise
+
+
+class RelayNode:
+    """A relay that the user runs: it joins authorized peers and serves nothing else."""
+
+    def __init__(self, config: RelayConfig) -> None:
+        """Read key and authorized peers; nothing touches the network yet.
+
+        Raises:
+            ConfigError: a file is missing, damaged or open to others.
+        """
+        self.config = config
+        self.gatekeeper = Gatekeeper(keys_file_of(config.security, config.path))
+        self.host = Host(
+            load_identity(config.identity.key_file),
+            transports=[Tcp],
+            gater=self.gatekeeper,
+            agent=f"relay-server/{__version__}",  # Go peers look for this prefix
+            max_connections=MAX_CONNECTIONS,
+        )
+        self._stack = AsyncExitStack()
+
+    @property
+    def peer_id(self) -> PeerId:
+        return self.host.peer
+
+    @property
+    def addresses(self) -> tuple[Multiaddr, ...]:
+        """Where the relay can be reached, with its peer id: what users put into their config."""
+        return tuple(addr.with_peer(self.peer_id) for addr in self.host.addrs)
+
+    async def __aenter__(self) -> Self:
+        host = self.host
+        await self._stack.__aenter__()
+        try:
+            host.handle(ping.PROTOCOL, Registration(ping.serve, ping.MAX_INBOUND))
+            await self._stack.enter_async_context(host)
+            await self._stack.enter_async_context(Identify(host))
+            HopService(host, limits_of(self.config))
+            await self._listen()
+            host.tasks.spawn(self.gatekeeper.watch, host.recheck)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, exc, tb)
+
+    async def _listen(self) -> None:
+        for addr in self.config.network.listen_addresses:
+            if not self.host.can_listen(addr):
+                log.warning("cannot listen on %s: no transport for it in this version", addr)
+                continue
+            try:
+                await self.host.listen(addr)
+            except OSError as why:
+                raise cannot_listen(addr, why) from why
+        if not self.host.addrs:
+            raise ConfigError(
+                f"{self.config.path}: the relay listens nowhere",
+                hint="Add an address under network.listen_addresses, as /ip4/0.0.0.0/tcp/7777.",
+            )
+
+    async def run_forever(self) -> None:
+        """Wait until cancelled."""
+        await asyncio.get_running_loop().create_future()
+
+
+def limits_of(config: RelayConfig) -> RelayLimits:
+    """Return what the relay gives: Go's limits without gating, none for those it lists."""
+    resources = config.resources
+    seconds, data = resources.session_duration, resources.session_data_limit
+    if not config.security.enable_connection_gating:
+        seconds = OPEN_SESSION_S if seconds is None else seconds
+        data = OPEN_SESSION_DATA if data is None else data
+    return RelayLimits(
+        reservations=resources.max_reservations,
+        reservations_per_ip=resources.max_reservations_per_ip,
+        circuits_per_peer=resources.max_circuits,
+        ttl=resources.reservation_ttl,
+        session_seconds=seconds,
+        session_data=data,
+    )

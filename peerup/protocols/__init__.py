@@ -1,0 +1,1 @@
+"""Protocols that need only a host: identify, ping, forwarding of local services."""

@@ -1,0 +1,140 @@
+"""Service forwarding: a stream of ``/peerup/NAME/1.0.0`` is a TCP connection to a service.
+
+No header, no framing: what is written on one side is read on the other, each half closes by
+itself, and an aborted connection is aborted on the other side too, never ended in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+from peerup.errors import NotAuthorizedError, PeerupError, ServiceError, UsageError
+from peerup.tasks import Supervisor
+from peerup.transport.socket_stream import SocketStream
+from peerup.transport.splice import splice
+from peerup.transport.tcp import connect, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from peerup.host.handlers import Handler
+    from peerup.transport.muxed import MuxedStream
+    from peerup.wire.peer_id import PeerId
+
+log = logging.getLogger(__name__)
+
+LOCAL_DIAL_TIMEOUT_S: Final = 10.0
+MAX_STREAMS: Final = 256  # of one peer to one service
+ACCEPTS_PER_TURN: Final = 64
+
+
+def protocol_of(service: str) -> str:
+    """Return the protocol id under which ``service`` is served."""
+    return f"/peerup/{service}/1.0.0"
+
+
+def serve_tcp(host: str, port: int, allowed: Collection[PeerId] | None = None) -> Handler:
+    """Return a handler that joins each stream to a new connection to ``host:port``.
+
+    Args:
+        host: Where the service listens, as seen from here.
+        port: Its TCP port.
+        allowed: Who may use it, None for everybody whom the gater lets in.
+    """
+
+    async def serve(stream: MuxedStream) -> None:
+        peer = stream.connection.peer
+        if allowed is not None and peer not in allowed:
+            log.warning("service refused peer=%s protocol=%s", peer, stream.protocol)
+            raise NotAuthorizedError(f"{peer} may not use {stream.protocol}")
+        try:
+            async with asyncio.timeout(LOCAL_DIAL_TIMEOUT_S):
+                local = await connect(host, port)
+        except (OSError, TimeoutError) as why:
+            log.warning("service %s at %s:%d does not answer: %s", stream.protocol, host, port, why)
+            raise ServiceError(f"{host}:{port} does not answer") from why
+        moved = await splice(stream, local)
+        log.debug("%s: %d bytes in, %d out", stream.protocol, moved.forth, moved.back)
+
+    return serve
+
+
+class LocalPort:
+    """A listening TCP port whose every connection becomes a stream to a peer.
+
+    ``open_stream`` is called for each connection; when it fails, that connection is reset and
+    ``on_failure`` is told why.
+    """
+
+    def __init__(
+        self,
+        open_stream: Callable[[], Awaitable[MuxedStream]],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._open_stream = open_stream
+        self._on_failure = on_failure
+        self._tasks = Supervisor()
+        self._sockets: list[socket.socket] = []
+        self.listen_address = ("", 0)
+
+    async def listen(self, host: str, port: int) -> None:
+        """Bind ``host:port``; port 0 takes a free one, found in ``listen_address`` afterwards.
+
+        Raises:
+            UsageError: the port is taken, or not ours to take.
+        """
+        try:
+            sock = socket.create_server((host, port), family=_family(host), backlog=256)
+        except OSError as why:
+            raise UsageError(
+                f"cannot listen on {host}:{port}: {why.strerror or why}",
+                hint="Choose another local port, or stop the program that has this one.",
+            ) from why
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        bound = sock.getsockname()
+        self.listen_address = (bound[0], bound[1])
+
+    async def serve_forever(self) -> None:
+        """Accept until cancelled; the connections that are open then are reset."""
+        loop = asyncio.get_running_loop()
+        async with self._tasks:
+            for sock in self._sockets:
+                loop.add_reader(sock.fileno(), self._accept, sock)
+            try:
+                await loop.create_future()
+            finally:
+                for sock in self._sockets:
+                    loop.remove_reader(sock.fileno())
+
+    def close(self) -> None:
+        """Give the port back. Idempotent."""
+        while self._sockets:
+            self._sockets.pop().close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # nobody left in the backlog, or no descriptors
+            for _ in range(ACCEPTS_PER_TURN):
+                sock, _ = listener.accept()
+                prepare(sock)
+                self._tasks.spawn(self._join, SocketStream(sock))
+
+    async def _join(self, local: SocketStream) -> None:
+        try:
+            stream = await self._open_stream()
+        except (PeerupError, OSError, TimeoutError) as why:
+            local.reset()
+            self._on_failure(why)
+            return
+        except BaseException:
+            local.reset()
+            raise
+        await splice(local, stream)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,215 @@
+"""TCP: dial, listen, and the upgrade to a connection.
+
+Spec: libp2p specs, connections/README.md; multiaddr forms ``/ip4|ip6|dns…/…/tcp/PORT``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+from peerup.errors import PeerupError
+from peerup.transport.admission import PendingHandshakes
+from peerup.transport.base import Accept, LocalPeer
+from peerup.transport.endpoints import Endpoints, Role
+from peerup.transport.socket_stream import SocketStream
+from peerup.transport.upgrade import upgrade
+from peerup.wire.multiaddr import Multiaddr, tcp_multiaddr
+
+if TYPE_CHECKING:
+    from peerup.transport.muxed import MuxedConnection
+    from peerup.wire.peer_id import PeerId
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 5.0
+BACKLOG: Final = 1024
+ACCEPTS_PER_TURN: Final = 64
+PAUSE_S: Final = 0.25  # when the system is out of descriptors, before accepting again
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+KEEPALIVE_S: Final = 30
+HOSTS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
+FAMILIES: Final = {
+    "ip4": socket.AF_INET,
+    "dns4": socket.AF_INET,
+    "ip6": socket.AF_INET6,
+    "dns6": socket.AF_INET6,
+}
+
+
+def prepare(sock: socket.socket) -> None:
+    """Set what every connected socket of ours wants: no delays, and dead peers noticed."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+
+
+async def connect(host: str, port: int, family: int = socket.AF_UNSPEC) -> SocketStream:
+    """Connect to ``host:port`` and return the stream.
+
+    Raises:
+        OSError: no address of ``host`` answers.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for kind, _, _, _, address in found:
+        sock = socket.socket(kind, socket.SOCK_STREAM)
+        try:
+            prepare(sock)
+            await loop.sock_connect(sock, address)
+        except OSError as why:
+            failure = why
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return SocketStream(sock)
+    raise failure or OSError(f"{host} has no address")
+
+
+class Tcp:
+    """The TCP transport of one host."""
+
+    def __init__(self, local: LocalPeer) -> None:
+        self._local = local
+        self.pending = PendingHandshakes()
+
+    def can_dial(self, addr: Multiaddr) -> bool:
+        names = [part.protocol.name for part in addr.without_peer().components]
+        return len(names) == 2 and names[0] in HOSTS and names[1] == "tcp"
+
+    def can_listen(self, addr: Multiaddr) -> bool:
+        return self.can_dial(addr) and addr.components[0].protocol.name in {"ip4", "ip6"}
+
+    async def dial(
+        self, addr: Multiaddr, peer: PeerId, *, role: Role = Role.CLIENT
+    ) -> MuxedConnection:
+        """See ``Transport.dial``; connecting may take 5 s, the upgrade 10 s."""
+        host, port = addr.host, addr.port
+        if host is None or port is None:
+            raise OSError(f"{addr} is not a TCP address")
+        family = FAMILIES.get(addr.components[0].protocol.name, socket.AF_UNSPEC)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            stream = await connect(host, port, family)
+        return await upgrade(
+            stream,
+            self._local,
+            _ends_of(stream.socket, inbound=False),
+            role=role,
+            expected=peer,
+        )
+
+    async def listen(self, addr: Multiaddr, accept: Accept) -> TcpListener:
+        """See ``Transport.listen``.
+
+        Raises:
+            OSError: the address is not ours, or another program has the port.
+        """
+        host, port = addr.host, addr.port
+        if host is None or port is None:
+            raise OSError(f"{addr} is not a TCP address")
+        family = FAMILIES[addr.components[0].protocol.name]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((host, port))
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return TcpListener(sock, self._local, self.pending, accept)
+
+
+class TcpListener:
+    """One listening socket; each accepted one is upgraded in a task of its own."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        local: LocalPeer,
+        pending: PendingHandshakes,
+        accept: Accept,
+    ) -> None:
+        self._sock = sock
+        self._local = local
+        self._pending = pending
+        self._accept = accept
+        self._loop = asyncio.get_running_loop()
+        self._resume: asyncio.TimerHandle | None = None
+        self._addr = _address_of(sock.getsockname())
+        self._loop.add_reader(sock.fileno(), self._on_acceptable)
+
+    @property
+    def addrs(self) -> tuple[Multiaddr, ...]:
+        return (self._addr,)
+
+    async def close(self) -> None:
+        if self._resume is not None:
+            self._resume.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    def _on_acceptable(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, source = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as why:
+                if why.errno in OUT_OF_RESOURCES:
+                    self._pause(why)
+                    return
+                continue  # that one peer gave up between SYN and accept
+            self._enter(sock, source)
+
+    def _pause(self, why: OSError) -> None:
+        log.warning("cannot accept connections for now: %s", why)
+        self._loop.remove_reader(self._sock.fileno())
+        self._resume = self._loop.call_later(
+            PAUSE_S, self._loop.add_reader, self._sock.fileno(), self._on_acceptable
+        )
+
+    def _enter(self, sock: socket.socket, source: tuple[str, int]) -> None:
+        try:
+            prepare(sock)
+        except OSError:  # reset while it waited in the backlog
+            sock.close()
+            return
+        stream = SocketStream(sock)
+        ticket = self._pending.enter(source[0], stream.reset)
+        if self._local.tasks.spawn(self._upgrade, stream, source[0], ticket) is None:
+            stream.reset()
+
+    async def _upgrade(self, stream: SocketStream, source: str, ticket: int) -> None:
+        try:
+            conn = await upgrade(
+                stream,
+                self._local,
+                _ends_of(stream.socket, inbound=True),
+                role=Role.SERVER,
+            )
+        except (PeerupError, OSError) as why:
+            log.debug("inbound connection from %s ended: %s", source, why)
+            return
+        finally:
+            self._pending.leave(ticket)
+        await self._accept(conn)
+
+
+def _address_of(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Multiaddr:
+    return tcp_multiaddr(sockaddr[0], sockaddr[1])
+
+
+def _ends_of(sock: socket.socket, *, inbound: bool) -> Endpoints:
+    remote, local = _address_of(sock.getpeername()), _address_of(sock.getsockname())
+    return Endpoints(remote, local, inbound=inbound)

@@ -1,0 +1,112 @@
+"""One yamux stream's state: what waits to be sent, and the two windows.
+
+Only ``yamux.Session`` uses it. Spec: libp2p specs, yamux/README.md, "Flow control".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from peerup.wire.half_close import Half
+
+INITIAL_WINDOW: Final = 256 * 1024  # bytes each way, fixed by the spec
+MAX_WINDOW: Final = 16 * 1024 * 1024
+MAX_QUEUED: Final = 512 * 1024  # bytes one stream may have waiting for the wire
+EPOCH_RTTS: Final = 4  # a half window read quicker than this many round trips is too small
+
+
+class SendQueue:
+    """Bytes that the stream's writer handed over and the wire has not taken yet."""
+
+    __slots__ = ("_chunks", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[memoryview] = deque()
+        self.size = 0
+
+    def add(self, chunk: memoryview) -> None:
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+
+    def take(self, most: int) -> list[memoryview]:
+        """Remove and return up to ``most`` bytes, without copying them."""
+        taken: list[memoryview] = []
+        while most and self._chunks:
+            chunk = self._chunks[0]
+            if len(chunk) > most:
+                taken.append(chunk[:most])
+                self._chunks[0] = chunk[most:]
+                self.size -= most
+                break
+            taken.append(self._chunks.popleft())
+            most -= len(chunk)
+            self.size -= len(chunk)
+        return taken
+
+    def clear(self) -> None:
+        self._chunks.clear()
+        self.size = 0
+
+
+class ReceiveWindow:
+    """How much the peer may still send, and when to grant more.
+
+    Credit is granted for bytes that the application *consumed*, so what is buffered never
+    passes the window. The window doubles when half of it is read within four round trips,
+    because then the peer, not the reader, was waiting.
+    """
+
+    __slots__ = ("credit", "epoch", "size", "unread")
+
+    def __init__(self, now: float) -> None:
+        self.size = INITIAL_WINDOW
+        self.credit = INITIAL_WINDOW  # what the peer may still send
+        self.unread = 0  # what it sent and nobody consumed
+        self.epoch = now
+
+    def grant(self, now: float, rtt: float | None, spare: int) -> int:
+        """Return the credit to announce now, 0 for none yet.
+
+        Args:
+            now: The current time in seconds.
+            rtt: The session's round trip time in seconds, None before it is known.
+            spare: Bytes by which the session lets its windows grow further.
+        """
+        delta = self.size - self.credit - self.unread
+        if delta < self.size // 2:
+            return 0
+        if rtt is not None and now - self.epoch < EPOCH_RTTS * rtt:
+            growth = min(self.size, MAX_WINDOW - self.size, spare)
+            self.size += growth
+            delta += growth
+        self.epoch = now
+        self.credit += delta
+        return delta
+
+
+class YamuxStream:
+    """State of one stream; ``half`` moves by the table in ``half_close``."""
+
+    __slots__ = ("acked", "fin_queued", "half", "id", "queue", "send_credit", "starved", "window")
+
+    def __init__(self, stream_id: int, now: float, *, acked: bool) -> None:
+        self.id = stream_id
+        self.half = Half.OPEN
+        self.queue = SendQueue()
+        self.send_credit = INITIAL_WINDOW
+        self.window = ReceiveWindow(now)
+        self.starved = False  # the writer was refused some bytes and waits for StreamWritable
+        self.fin_queued = False  # our half ends once the queue is empty
+        self.acked = acked
+
+    @property
+    def sendable(self) -> bool:
+        """Whether the next turn can send something of this stream."""
+        if self.queue.size:
+            return self.send_credit > 0
+        return self.fin_queued
+
+    @property
+    def room(self) -> int:
+        return MAX_QUEUED - self.queue.size

@@ -1,0 +1,239 @@
+"""The main job of peerup, done for real: reach services on a machine that nobody can dial.
+
+Three machines, each played by processes of its own with a home directory of its own:
+
+    laptop  ──►  relay  ◄──  home ── a web server, and sshd if this machine has one
+
+Home listens on no address at all, so every byte has to pass the relay. All that is done here is
+done with the `peerup` command, as a user would; each command is shown before it runs.
+
+Run it with `make demo`. It needs no internet, and ends with `demo: OK` or with the reason why not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import stage
+from stage import DemoError, Machine, Stage, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+TIME_LIMIT: Final = 60  # seconds for everything but the clean-up
+REVOKE_LIMIT: Final = 2.0  # seconds until a removed peer must be gone
+NOT_AUTHORIZED: Final = 4  # exit code
+
+
+def start_relay(relay: Machine) -> str:
+    """Start the relay; return the address that the others are to use."""
+    port = stage.free_port()
+    server = relay.start("relay", "serve", "--listen", f"/ip4/127.0.0.1/tcp/{port}")
+    stage.wait_for_port(server, port)
+    info = relay.peerup("relay", "info", "--wait", "10s").stdout
+    for word in info.split():
+        if word.startswith("/ip4/") and "/p2p/" in word:
+            return word
+    raise DemoError(f"`peerup relay info` shows no address with a peer id:\n{info}")
+
+
+def set_up(machine: Machine, relay_address: str) -> str:
+    """Give a machine an identity and a configuration; return its peer id."""
+    machine.peerup("init", "--non-interactive", "--relay", relay_address, "--no-listen")
+    return machine.peerup("whoami").stdout.strip()
+
+
+def start_home(home: Machine, services: dict[str, int]) -> None:
+    """Offer local ports as services, and wait until the daemon can be reached."""
+    for name, port in services.items():
+        home.peerup("service", "add", name, f"127.0.0.1:{port}")
+    daemon = home.start("daemon")
+    daemon.wait_until(
+        lambda: "reservation held" in daemon.output(), "holding a relay reservation", 20.0
+    )
+
+
+def measure_ping(laptop: Machine) -> str:
+    """Ping three times more for the figures; return path and mean round trip in words."""
+    lines = laptop.peerup("ping", "home", "-c", "3", "--json").stdout.splitlines()
+    replies = [reply for reply in map(json.loads, lines) if reply.get("path")]
+    paths = {reply["path"] for reply in replies}
+    if len(replies) != 3 or paths != {"RELAYED"}:
+        raise DemoError(f"expected 3 replies on the path RELAYED, got: {lines}")
+    return f"path RELAYED, {sum(reply['rtt_ms'] for reply in replies) / 3:.1f} ms round trip"
+
+
+def open_proxy(laptop: Machine, service: str) -> int:
+    """Make a service of home a port of the laptop; return the port."""
+    port = stage.free_port()
+    stage.wait_for_port(laptop.start("proxy", "home", service, str(port)), port)
+    return port
+
+
+def fetch(port: int, sha256: str) -> str:
+    """Fetch the file as a browser would, and compare it; return the speed in words."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy of the system
+    digest, size, began = hashlib.sha256(), 0, time.monotonic()
+    with opener.open(f"http://127.0.0.1:{port}/{stage.FILE_NAME}", timeout=15) as answer:
+        while chunk := answer.read(stage.CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    seconds = time.monotonic() - began
+    if digest.hexdigest() != sha256:
+        raise DemoError(f"the file came damaged: {size} bytes of {stage.FILE_SIZE}, other SHA-256")
+    return f"{size // 2**20} MiB in {seconds:.1f} s: {size / 1e6 / seconds:.0f} MB/s"
+
+
+def run_over_ssh(port: int, client_config: Path) -> str:
+    """Run one command at home; return what it printed."""
+    command = ["ssh", "-F", str(client_config), "-p", str(port), "home", "echo hello-from-home"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False
+    )
+    if done.stdout.strip() != "hello-from-home":
+        raise DemoError(f"ssh through the tunnel failed: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def revoke(home: Machine, laptop_id: str, port: int) -> float:
+    """Take the laptop's permission away while it has a connection to the web server open.
+
+    Returns:
+        Seconds from the end of the command to the end of that connection.
+    """
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as tunnel:
+        tunnel.request("HEAD", f"/{stage.FILE_NAME}")
+        tunnel.getresponse().read()  # the server keeps the connection for the next request
+        sock = tunnel.sock
+        home.peerup("auth", "remove", laptop_id)
+        began = time.monotonic()
+        sock.settimeout(REVOKE_LIMIT)
+        try:
+            if sock.recv(1):
+                raise DemoError("the web server spoke without being asked")
+        except ConnectionError:
+            pass  # cut, rather than closed: as good
+        except TimeoutError:
+            raise DemoError(f"the connection was still open {REVOKE_LIMIT:g} s later") from None
+        return time.monotonic() - began
+
+
+def perform(where: Stage) -> None:
+    """Play all acts; DemoError when one of them goes wrong."""
+    relay, home, laptop = (Machine(name, where) for name in ("relay", "home", "laptop"))
+
+    say("1. A relay: the only machine that others can dial. It serves those it knows.")
+    relay_address = start_relay(relay)
+
+    say("\n2. Home and laptop get an identity each, and learn which relay to use.")
+    home_id, laptop_id = set_up(home, relay_address), set_up(laptop, relay_address)
+
+    say("\n3. The relay gets to know both, and they get to know each other.")
+    relay.peerup("relay", "authorize", home_id, "home")
+    relay.peerup("relay", "authorize", laptop_id, "laptop")
+    home.peerup("auth", "add", laptop_id, "--name", "laptop")
+    laptop.peerup("auth", "add", home_id, "--name", "home")
+
+    say("\n4. Home offers a web server with a file of 64 MiB, and sshd. It listens on no address:")
+    say("   it can be reached through the relay and in no other way.")
+    web = stage.start_web_server(where)
+    no_ssh = stage.why_no_ssh()
+    ssh = None if no_ssh else stage.start_ssh_server(where)
+    start_home(home, {"web": web.port} | ({"ssh": ssh.port} if ssh else {}))
+
+    say("\n5. The laptop pings home.")
+    stage.show(laptop.peerup("ping", "home", "-c", "3").stdout)
+    say(f"   => {measure_ping(laptop)}")
+
+    say("\n6. The laptop makes home's web server a port of its own, and fetches the file.")
+    web_port = open_proxy(laptop, "web")
+    say(f"   => {fetch(web_port, web.sha256)}, with the same SHA-256 as at home")
+
+    say("\n7. The same with ssh: one command, run at home.")
+    if ssh:
+        said = run_over_ssh(open_proxy(laptop, "ssh"), ssh.client_config)
+        say(f"   => {said}")
+    else:
+        say(f"   SKIPPED: {no_ssh}")
+
+    say("\n8. Home takes the permission back while the laptop has a connection open.")
+    seconds = revoke(home, laptop_id, web_port)
+    say(f"   => it was cut {seconds:.1f} s later; and to a new ping, home says no:")
+    stage.show(laptop.peerup("ping", "home", "-c", "1", exit_code=NOT_AUTHORIZED).stderr)
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Whatever the block waits for, after this time it raises DemoError."""
+
+    def expire(signum: int, frame: FrameType | None) -> None:
+        raise DemoError(f"it took longer than {seconds} s")
+
+    signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def attempt(where: Stage) -> list[str]:
+    """Play, stop all processes, and return what went wrong."""
+    problems = []
+    try:
+        with time_limit(TIME_LIMIT):
+            perform(where)
+    except (
+        DemoError,
+        OSError,
+        http.client.HTTPException,
+        subprocess.SubprocessError,
+        LookupError,
+        ValueError,
+    ) as why:
+        problems.append(str(why) or repr(why))
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the clean-up is short, and not to be cut
+        problems += where.stop_all()
+    if problems:
+        where.show_logs()
+    return problems
+
+
+def interrupt(signum: int, frame: FrameType | None) -> None:
+    """Be stopped by SIGTERM as by Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    signal.signal(signal.SIGTERM, interrupt)
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="peerup-demo-") as directory:
+            problems = attempt(Stage(Path(directory)))
+    except KeyboardInterrupt:
+        say("\ndemo: interrupted, everything is stopped and removed")
+        return 130
+    if problems:
+        say("\ndemo: FAILED: " + "\n".join(problems))
+        return 1
+    say(f"\nAll of it in {time.monotonic() - began:.0f} s.\ndemo: OK")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tests of ``peerup.cli``: commands run in this process, in a home of their own."""

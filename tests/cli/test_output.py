@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerup.cli import output
+
+Capture = pytest.CaptureFixture[str]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_results_go_to_stdout_and_all_else_to_stderr(capsys: Capture) -> None:
+    output.line("a result")
+    output.progress("on our way")
+    output.warning("look out")
+    output.error("it broke", "mend it")
+    captured = capsys.readouterr()
+    assert captured.out == "a result\n"
+    assert captured.err == "on our way\nWarning: look out\nError: it broke\nmend it\n"
+
+
+def test_no_text_reaches_the_terminal_with_control_characters(capsys: Capture) -> None:
+    evil = "\x1b[2J\u202e\r\n\x07"
+    output.line(evil)
+    output.progress(evil)
+    output.warning(evil)
+    output.error(evil, evil)
+    captured = capsys.readouterr()
+    shown = set(captured.out + captured.err)
+    assert not shown & set("\x1b\u202e\r\x07")
+    assert r"\x1b[2J\u202e\x0d\x0a\x07" in captured.out
+
+
+def test_the_further_lines_of_an_error_cannot_pass_for_lines_of_their_own(
+    capsys: Capture,
+) -> None:
+    output.error("not found; searched:\n  /a\nError: forged")
+    assert capsys.readouterr().err == "Error: not found; searched:\n  /a\n  Error: forged\n"
+
+
+def test_an_error_has_a_bounded_number_of_lines(capsys: Capture) -> None:
+    output.error("line\n" * 1000)
+    assert len(capsys.readouterr().err.splitlines()) == output.MAX_ERROR_LINES
+
+
+def test_an_error_without_text_is_still_one(capsys: Capture) -> None:
+    output.error("")
+    assert capsys.readouterr().err == "Error: \n"
+
+
+@given(text=st.text(st.characters(exclude_categories=()), max_size=60))
+def test_json_is_one_line_of_ascii_that_reads_back(text: str) -> None:
+    script = json.dumps({"text": text})
+    assert json.loads(script) == {"text": text}
+    assert script.isascii()
+    assert "\n" not in script
+
+
+def test_a_json_line_is_compact(capsys: Capture) -> None:
+    output.json_line({"seq": 1, "error": "a\x1bb"})
+    assert capsys.readouterr().out == '{"seq":1,"error":"a\\u001bb"}\n'
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_terminal_that_cannot_show_a_letter_gets_its_escape() -> None:
+    code = "from peerup.cli import output; output.line('caf\\u00e9 \\u6771')"
+    assert run_python(code, PYTHONIOENCODING="ascii").stdout == "caf\\xe9 \\u6771\n"
+
+
+def test_a_closed_stdout_or_stderr_is_no_reason_to_crash() -> None:
+    code = (
+        "import sys; sys.stdout = sys.stderr = None\n"
+        "from peerup.cli import output\n"
+        "output.line('x'); output.progress('y'); output.flush()"
+    )
+    assert run_python(code).returncode == 0
+
+
+def test_a_reader_that_went_away_is_reported_once_and_quietly() -> None:
+    code = (
+        "import os, sys\n"
+        "from peerup.cli import output\n"
+        "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)\n"
+        "try: output.line('x')\n"
+        "except output.ReaderGoneError: output.line('y'); sys.exit(7)\n"
+    )
+    result = run_python(code)
+    assert (result.returncode, result.stderr) == (7, "")
+
+
+def test_a_reader_of_stderr_that_went_away_stops_nothing() -> None:
+    code = (
+        "import os\n"
+        "from peerup.cli import output\n"
+        "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 2)\n"
+        "output.progress('x'); output.error('y'); output.line('done')\n"
+    )
+    assert run_python(code).stdout == "done\n"

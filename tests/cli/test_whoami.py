@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from peerup.config.identity import load_identity
+from peerup.wire.peer_id import PeerId
+from tests.cli.conftest import Peerup
+
+
+def test_whoami_prints_the_peer_id_and_nothing_else(peerup: Peerup, config: Path) -> None:
+    key = load_identity(config.parent / "identity.key")
+    result = peerup("whoami")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f"{PeerId.from_public_key(key.public_key)}\n"
+
+
+def test_whoami_reads_the_configuration_it_is_given(peerup: Peerup, config: Path) -> None:
+    elsewhere = config.parent.parent / "elsewhere"
+    config.parent.rename(elsewhere)
+    assert peerup("whoami").code == 2
+    assert peerup("whoami", "--config", str(elsewhere / "config.yaml")).code == 0
+
+
+def test_whoami_never_creates_a_key(peerup: Peerup, config: Path) -> None:
+    key = config.parent / "identity.key"
+    key.unlink()
+    result = peerup("whoami")
+    assert (result.code, result.out) == (2, "")
+    assert f"identity key not found: {key}" in result.err
+    assert not key.exists()
+
+
+def test_whoami_without_a_configuration_says_where_it_looked(peerup: Peerup, home: Path) -> None:
+    result = peerup("whoami")
+    assert result.code == 2
+    assert "Error: config file not found; searched:" in result.err
+    assert str(home / ".config/peerup/config.yaml") in result.err
+    assert "peerup init" in result.err
+
+
+def test_whoami_refuses_a_key_that_others_may_read(peerup: Peerup, config: Path) -> None:
+    key = config.parent / "identity.key"
+    key.chmod(0o640)
+    result = peerup("whoami")
+    assert result.code == 2
+    assert f"insecure permissions 0640 (expected 0600); fix with: chmod 600 {key}" in result.err

@@ -1,0 +1,1 @@
+"""A simulated world for tests: time that jumps, and later networks and NATs."""

@@ -1,0 +1,67 @@
+"""What an import may bring along, asked of fresh interpreters.
+
+import-linter sees what our own files import. Here counts what really gets loaded, outside packages
+included. As of version 50, `cryptography` loads none of asyncio, socket and ssl for keys and
+ciphers, but its `x509` loads socket (through the standard library's email package): certificates
+are for transport/, not for wire/. `noiseprotocol` and `base58` load none of the three either.
+Both `cryptography` and `noiseprotocol` load `random` and `threading` for themselves, so these two
+are watched by import-linter alone.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+IO: Final = {"asyncio", "socket", "ssl", "select", "selectors", "subprocess", "logging"}
+HEAVY: Final = IO | {"cryptography", "noise", "base58", "yaml", "uvloop", "argparse", "inspect"}
+
+SCRIPT: Final = """
+import importlib, json, sys
+watched = set(json.loads(sys.argv[1]))
+before = watched & set(sys.modules)
+loaded = {}
+for name in sys.argv[2:]:
+    seen = set(sys.modules)
+    importlib.import_module(name)
+    loaded[name] = sorted(watched & set(sys.modules) - seen)
+print(json.dumps([sorted(before), loaded]))
+"""
+
+
+def loaded_by(watched: set[str], *names: str) -> dict[str, list[str]]:
+    """Import modules one after another; which of the watched ones did each bring along?"""
+    command = [sys.executable, "-c", SCRIPT, json.dumps(sorted(watched)), *names]
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    before, loaded = json.loads(result.stdout)
+    assert not before, f"a bare interpreter already loads {before}: this test would see nothing"
+    return {name: found for name, found in loaded.items() if found}
+
+
+def module_names(folder: str) -> list[str]:
+    paths = sorted((ROOT / folder).glob("*.py"))
+    assert paths, f"{folder} is empty"
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+
+
+def test_the_wire_layer_loads_nothing_that_does_io() -> None:
+    names = [name.removesuffix(".__init__") for name in module_names("peerup/wire")]
+    assert loaded_by(IO, "peerup.errors", *names) == {}
+
+
+def test_importing_peerup_loads_nothing_heavy() -> None:
+    assert loaded_by(HEAVY, "peerup") == {}
+
+
+@pytest.mark.parametrize("name", ["peerup.__main__", "peerup.cli.main"])
+def test_the_entry_points_wait_with_asyncio_until_a_command_needs_it(name: str) -> None:
+    assert loaded_by({"asyncio", "cryptography", "uvloop", "yaml", "ssl"}, name) == {}

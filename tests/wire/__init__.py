@@ -1,0 +1,1 @@
+"""Tests of ``peerup.wire``: pure functions and machines, no I/O."""
