@@ -21,8 +21,6 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(config: Config) -> int:
     output.line(f"Configuration: {config.path}")
-    if not config.security.enable_connection_gating:
-        output.warning("connection gating is DISABLED: any peer can connect")
     async with Node(config) as node:
         output.line(f"Peer ID: {node.peer_id}")
         for address in node.addresses:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 from typing import TYPE_CHECKING, Final
 
 from peerup.cli import context, output, runner
 from peerup.config.schema import check_service_name
-from peerup.errors import PeerupError, UsageError
+from peerup.errors import UsageError
 from peerup.node.node import Node
 from peerup.node.proxies import open_proxy
 
@@ -35,41 +33,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _forward(config: Config, args: argparse.Namespace) -> int:
-    async with contextlib.AsyncExitStack() as stack:
-        node = await stack.enter_async_context(Node(config, listen=False))
+    async with Node(config, listen=False) as node:
         peer = node.resolve(args.target)
         output.progress(f"Connecting to {args.target} ({peer.short})")
         connection = await node.connect(peer)
-        path = "RELAYED" if connection.relayed else "DIRECT"
-        output.progress(f"Connected [{path}] via {connection.remote_addr}")
-        listener = open_proxy(node, peer, args.service, args.listen_address, args.port)
-        try:
-            proxy = await stack.enter_async_context(listener)
-        except PeerupError:
-            raise
-        except OSError as error:
-            raise _cannot_listen(error, args) from error
-        host, port = proxy.listen_address
-        host = f"[{host}]" if ":" in host else host
-        output.line(f"TCP proxy listening on {host}:{port}")
-        await proxy.serve_forever()
+        output.progress(f"Connected [{connection.path}] via {connection.remote_addr}")
+        async with open_proxy(node, peer, args.service, args.listen_address, args.port) as proxy:
+            host, port = proxy.listen_address
+            host = f"[{host}]" if ":" in host else host
+            output.line(f"TCP proxy listening on {host}:{port}")
+            await proxy.serve_forever()
     return 0
-
-
-def _cannot_listen(error: OSError, args: argparse.Namespace) -> UsageError:
-    where = f"{args.listen_address} port {args.port}"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return UsageError(
-                f"cannot listen on {where}: another program uses that port",
-                hint="Choose another port; 0 picks a free one.",
-            )
-        case errno.EACCES | errno.EPERM:
-            return UsageError(
-                f"cannot listen on {where}: not permitted to this user",
-                hint="Choose a port above 1023; 0 picks a free one.",
-            )
-    return UsageError(
-        f"cannot listen on {where}: {error.strerror or error}",
-        hint="--listen-address takes an address of this machine, such as 127.0.0.1.",
-    )

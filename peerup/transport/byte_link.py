@@ -88,10 +88,10 @@ class ByteLink:
 
     async def _pump_out(self) -> None:
         while True:
-            while data := self._session.data_to_send():
+            while parts := self._session.parts_to_send():
                 self.conn.dispatch()  # writers may go on while these bytes are on their way
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
-                    await self._channel.write(data)
+                    await self._channel.write_batch(parts)
             if self._finishing:
                 return
             self._wake.clear()

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Final
 
 SMALL: Final = 4096  # pieces below this are joined ...
+LARGE: Final = 16 * 1024  # a piece of this size is worth a read of its own
 JOINED: Final = 64 * 1024  # ... into blocks of at most this
 
 
@@ -37,7 +38,7 @@ class Inbox:
         """Remove and return 1 to ``most`` bytes; the inbox must not be empty."""
         pieces = self._pieces
         first = pieces[0]
-        if len(first) <= most and (len(pieces) == 1 or len(first) + len(pieces[1]) > most):
+        if len(first) <= most and (len(first) >= LARGE or len(pieces) == 1):
             pieces.popleft()
             self.size -= len(first)
             return bytes(first)  # no copy where it already is bytes

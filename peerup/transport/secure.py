@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from peerup.errors import RemoteProtocolError
-from peerup.wire.noise import Handshake, SecureSession
+from peerup.wire.noise import Handshake, SecureSession, sealed_size
+from peerup.wire.yamux import MAX_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 READ_SIZE: Final = 512 * 1024  # bytes taken from the network at once; eight full records
 HANDSHAKE_READ: Final = 4096
+MAX_SPARE: Final = 4  # output buffers kept for the next batch, of whichever connection
+
+_buffers: Final[list[bytearray]] = []
 
 
 async def handshake(
@@ -78,3 +82,13 @@ class NoiseChannel:
     async def write(self, data: bytes) -> None:
         """Seal ``data`` and hand it to the network, waiting while that is slow."""
         await self.raw.write(self._sealer.seal(data))
+
+    async def write_batch(self, parts: list[bytes | memoryview]) -> None:
+        """Do as ``write`` with at most ``yamux.MAX_BATCH`` bytes in pieces, copying them once."""
+        buffer = _buffers.pop() if _buffers else bytearray(sealed_size(MAX_BATCH))
+        try:
+            size = self._sealer.seal_into(parts, memoryview(buffer))
+            await self.raw.write(memoryview(buffer)[:size])
+        finally:
+            if len(_buffers) < MAX_SPARE:
+                _buffers.append(buffer)

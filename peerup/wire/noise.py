@@ -11,7 +11,7 @@ Spec: libp2p specs, noise/README.md; connections/inlined-muxer-negotiation.md.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -211,6 +211,16 @@ def _new_static() -> bytes:
     return ChaCha20Poly1305.generate_key()  # 32 bytes of the system's randomness
 
 
+def sealed_size(size: int) -> int:
+    """Return how many bytes ``size`` bytes of plaintext are as records."""
+    return size + -(-size // MAX_PLAINTEXT) * (2 + TAG_SIZE)
+
+
+# Where the pieces of one record come together before they are sealed. One for all: sealing
+# never waits, so nobody else can come in between.
+_record: Final = memoryview(bytearray(MAX_PLAINTEXT))
+
+
 class Sealer:
     """Turns plaintext into records. One key, a nonce that counts up and is never reused."""
 
@@ -220,25 +230,38 @@ class Sealer:
 
     def seal(self, plaintext: bytes | memoryview) -> bytearray:
         """Return ``plaintext`` of any size as records, each as full as can be."""
-        view = memoryview(plaintext)
-        size = len(view)
-        count = -(-size // MAX_PLAINTEXT)
-        out = bytearray(size + count * (2 + TAG_SIZE))
-        target = memoryview(out)
-        if self._nonce + count > MAX_NONCE:
-            raise LimitError("noise: the key is used up")
-        at = 0
-        for start in range(0, size, MAX_PLAINTEXT):
-            part = view[start : start + MAX_PLAINTEXT]
-            record = len(part) + TAG_SIZE
-            out[at] = record >> 8
-            out[at + 1] = record & 0xFF
-            at += 2
-            nonce = b"\0\0\0\0" + self._nonce.to_bytes(8, "little")
-            self._encrypt_into(nonce, part, None, target[at : at + record])
-            self._nonce += 1
-            at += record
+        out = bytearray(sealed_size(len(plaintext)))
+        self.seal_into([plaintext], memoryview(out))
         return out
+
+    def seal_into(self, parts: Iterable[bytes | memoryview], out: memoryview) -> int:
+        """Write ``parts``, one after the other, as records into ``out``; return their size.
+
+        ``out`` has room for ``sealed_size`` of all parts together.
+        """
+        filled = at = 0
+        for part in parts:
+            start, size = 0, len(part)
+            while start < size:
+                step = min(size - start, MAX_PLAINTEXT - filled)
+                whole = step == size
+                _record[filled : filled + step] = part if whole else part[start : start + step]
+                filled += step
+                start += step
+                if filled == MAX_PLAINTEXT:
+                    at = self._seal_record(filled, out, at)
+                    filled = 0
+        return self._seal_record(filled, out, at) if filled else at
+
+    def _seal_record(self, size: int, out: memoryview, at: int) -> int:
+        if self._nonce >= MAX_NONCE:
+            raise LimitError("noise: the key is used up")
+        stop = at + 2 + size + TAG_SIZE
+        out[at : at + 2] = (size + TAG_SIZE).to_bytes(2, "big")
+        nonce = b"\0\0\0\0" + self._nonce.to_bytes(8, "little")
+        self._encrypt_into(nonce, _record[:size], None, out[at + 2 : stop])
+        self._nonce += 1
+        return stop
 
 
 class Opener:

@@ -32,6 +32,8 @@ MAX_INBOUND: Final = 256  # streams the peer may have open
 MAX_UNACKED: Final = 256  # streams we opened and the peer has not accepted; rust's bound too
 MAX_GROWN: Final = 64 * 1024 * 1024  # bytes by which all receive windows may grow together
 MAX_CONTROL: Final = 64 * 1024  # bytes of unsent answers: a peer that asks must also read
+BATCH: Final = 8 * 65519  # bytes after which a batch takes no further frame
+MAX_BATCH: Final = BATCH + 2 * 65519 + MAX_CONTROL
 MAX_STREAM_ID: Final = 2**32 - 1
 RESET_BURST: Final = 1000  # resets by the peer at once, and then ...
 RESETS_PER_S: Final = 200.0  # ... so many a second
@@ -180,21 +182,27 @@ class Session:
 
     # --- outgoing bytes ---------------------------------------------------------------
 
-    def data_to_send(self, most: int = 512 * 1024) -> bytes:
-        """Return the next bytes for the wire, about ``most`` at a time, empty for none.
+    def data_to_send(self) -> bytes:
+        """Return the next bytes for the wire, at most ``MAX_BATCH``, empty for none."""
+        return b"".join(self.parts_to_send())
+
+    def parts_to_send(self) -> list[bytes | memoryview]:
+        """Return what ``data_to_send`` does in pieces that need not be copied together.
 
         Answers and credit go first, then each stream in turn one frame.
         """
-        parts: list[bytes | memoryview] = [bytes(self._control)]
+        parts: list[bytes | memoryview] = []
         size = len(self._control)
-        self._control.clear()
-        while self._turns and size < most:
+        if size:
+            parts.append(bytes(self._control))
+            self._control.clear()
+        while self._turns and size < BATCH:
             stream = self._turns.popleft()
             self._waiting.discard(stream.id)
             if self._streams.get(stream.id) is stream:
                 size += self._emit(stream, parts)
                 self._schedule(stream)
-        return b"".join(parts)
+        return parts
 
     def _emit(self, stream: YamuxStream, parts: list[bytes | memoryview]) -> int:
         """Append one frame of ``stream`` and return its size."""

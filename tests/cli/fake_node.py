@@ -64,7 +64,7 @@ def summarise(replies: Sequence[PingReply]) -> PingStatistics:
 
 @dataclass(frozen=True)
 class Connection:
-    relayed: bool = True
+    path: str = "RELAYED"
     remote_addr: Multiaddr = field(
         default_factory=lambda: Multiaddr.parse(f"{RELAY_ADDRESS}/p2p-circuit/p2p/{HOME}")
     )

@@ -41,14 +41,6 @@ def test_a_fatal_error_ends_the_daemon_with_its_exit_code(
     assert network.running == 0
 
 
-def test_a_daemon_that_lets_anybody_in_says_so_loudly(
-    peerup: Peerup, network: Network, config: Path
-) -> None:
-    config.write_text(config.read_text().replace("gating: true", "gating: false"))
-    network.signal = signal.SIGTERM
-    assert "Warning: connection gating is DISABLED" in peerup("daemon").err
-
-
 def test_a_torn_configuration_is_exit_code_2(
     peerup: Peerup, network: Network, config: Path
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -58,10 +60,11 @@ def test_an_error_without_text_is_still_one(capsys: Capture) -> None:
 
 @given(text=st.text(st.characters(exclude_categories=()), max_size=60))
 def test_json_is_one_line_of_ascii_that_reads_back(text: str) -> None:
-    script = json.dumps({"text": text})
-    assert json.loads(script) == {"text": text}
-    assert script.isascii()
-    assert "\n" not in script
+    with contextlib.redirect_stdout(io.StringIO()) as stdout:
+        output.json_line({"text": text})
+    assert json.loads(stdout.getvalue()) == {"text": text}
+    assert stdout.getvalue().isascii()
+    assert stdout.getvalue().splitlines(keepends=True) == [stdout.getvalue()]
 
 
 def test_a_json_line_is_compact(capsys: Capture) -> None:

@@ -4,10 +4,12 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from peerup.cli.main import main
 from peerup.config.identity import load_identity
 from peerup.config.load import load_relay_config
 from peerup.wire.peer_id import PeerId
@@ -154,6 +156,18 @@ def test_a_missing_list_says_how_to_create_it(peerup: Peerup, relay: Path) -> No
     result = peerup("relay", "info")
     assert result.code == 2
     assert "peerup relay authorize" in result.err
+
+
+@pytest.mark.real_clock
+def test_info_waits_until_the_relay_is_there(
+    peerup: Peerup, home: Path, network: Network, listener: int
+) -> None:
+    network.signal = signal.SIGTERM
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(main, ["relay", "info", "--wait", "10s"])
+        served = peerup("relay", "serve", "--listen", f"/ip4/127.0.0.1/tcp/{listener}")
+        assert waiting.result() == 0
+    assert served.code == 0
 
 
 def test_waiting_for_a_relay_that_does_not_accept_is_exit_code_3(
