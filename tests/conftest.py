@@ -1,7 +1,8 @@
-"""What every test may use: two clocks to run coroutines on, and Hypothesis profiles.
+"""What every test may use: two clocks to run coroutines on, a network, and Hypothesis profiles.
 
-``run`` is the clock that jumps (see tests/sim/clock.py); almost every test wants it.
-``run_real`` is for tests marked ``real_clock``: sockets, processes and watched files.
+``run`` is the clock that jumps (see tests/sim/clock.py); almost every test wants it, and
+``in_world`` is the same with a network in memory (see tests/world.py). ``run_real`` is for tests
+marked ``real_clock``: sockets, processes and watched files.
 
 ``HYPOTHESIS_PROFILE`` chooses how hard property tests look: ``dev`` (50 examples, the default),
 ``ci`` (300, the same ones in each run) or ``deep`` (10,000).
@@ -10,11 +11,19 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.sim import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tests.world import InWorld, World
+
+T = TypeVar("T")
 
 # A busy machine must not make a good test fail: no deadline, and slow input generation is no fault.
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -36,3 +45,20 @@ def run_real(request: pytest.FixtureRequest) -> clock.RunReal:
     if request.node.get_closest_marker("real_clock") is None:
         pytest.fail("a test that uses run_real needs @pytest.mark.real_clock", pytrace=False)
     return clock.run_real
+
+
+@pytest.fixture(scope="session")
+def in_world() -> InWorld:
+    """Run a coroutine function on virtual time with a World, whose hosts are stopped after it."""
+    from tests.world import World  # noqa: PLC0415  tests of wire/ need none of what it imports
+
+    def run_in_world(
+        main: Callable[[World], Coroutine[Any, Any, T]], *, horizon: float = clock.HORIZON
+    ) -> T:
+        async def inside() -> T:
+            async with World() as world:
+                return await main(world)
+
+        return clock.run_virtual(inside(), horizon=horizon)
+
+    return run_in_world

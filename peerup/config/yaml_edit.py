@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from peerup.config.text import shown
-from peerup.config.yaml_reader import compose, is_null
+from peerup.config.yaml_reader import compose, is_null, line_of
 from peerup.config.yaml_write import Value, block, flow, item_lines, scalar
 from peerup.errors import ConfigError
 
@@ -257,7 +257,7 @@ class Document:
             return []
         start, end = node.start_mark.index, node.end_mark.index
         clean = is_null(node) or _EMPTY_FLOW.fullmatch(self._text, start, end)
-        if key is not None and spot.in_block and clean and self._same_line(key, node):
+        if key is not None and spot.in_block and clean and line_of(key) == line_of(node):
             blanks = len(self._text[:start].rstrip(" "))
             column = key.start_mark.column + self._step()
             added = self._lines(self._next_line(end), lines, column)
@@ -265,10 +265,6 @@ class Document:
         if is_null(node):
             return [_Splice(start, end, f" {inline}" if start == end else inline)]
         return [_Splice(start + 1, start + 1, inline[1:-1])]
-
-    def _same_line(self, one: Node, other: Node) -> bool:
-        same: bool = one.start_mark.line == other.start_mark.line
-        return same
 
     def _cut(
         self, holder: _Spot, places: list[tuple[Node, Node]], index: int, keys: Keys

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from peerup.transport.limits import Limits
     from peerup.transport.muxed import MuxedConnection
     from peerup.wire.peer_id import PeerId
-
-MAX_CONNECTIONS: Final = 256  # of a node; a relay sets more
-MAX_PER_PEER: Final = 8
 
 
 class ConnectionTable:
     """All open connections of a host."""
 
-    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
-        self._most = most
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._by_peer: dict[PeerId, list[MuxedConnection]] = {}
         self._count = 0
 
@@ -34,7 +32,8 @@ class ConnectionTable:
 
     def has_room(self, peer: PeerId) -> bool:
         """Say whether one more connection of ``peer`` keeps within the bounds."""
-        return self._count < self._most and len(self._by_peer.get(peer, ())) < MAX_PER_PEER
+        held = len(self._by_peer.get(peer, ()))
+        return self._count < self._limits.connections and held < self._limits.connections_per_peer
 
     def add(self, conn: MuxedConnection) -> None:
         self._by_peer.setdefault(conn.peer, []).append(conn)

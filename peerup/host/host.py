@@ -18,7 +18,7 @@ from peerup.errors import (
 )
 from peerup.host import negotiate
 from peerup.host.addresses import AdvertisedAddresses
-from peerup.host.connections import MAX_CONNECTIONS, ConnectionTable
+from peerup.host.connections import ConnectionTable
 from peerup.host.dialer import Dialer
 from peerup.host.events import Bus, ConnectionClosed, ConnectionOpened, ProtocolsChanged
 from peerup.host.gater import Answer, Gater, OpenGater, permits
@@ -26,6 +26,7 @@ from peerup.host.handlers import Handler, HandlerTable, Registration
 from peerup.host.peerstore import TEMPORARY_TTL, Peerstore
 from peerup.tasks import Supervisor
 from peerup.transport.base import LocalPeer, Transport, TransportFactory
+from peerup.transport.limits import ByteBudget, Limits
 from peerup.transport.tcp import Tcp
 from peerup.wire.error_codes import ConnectionCode, StreamCode
 from peerup.wire.peer_id import PeerId
@@ -57,7 +58,7 @@ class Host:
         listen: Sequence[Multiaddr] = (),
         gater: Gater | None = None,
         agent: str = DEFAULT_AGENT,
-        max_connections: int = MAX_CONNECTIONS,
+        limits: Limits | None = None,
     ) -> None:
         """Prepare; nothing happens before the ``async with`` block is entered.
 
@@ -67,18 +68,21 @@ class Host:
             listen: Addresses to bind when the block is entered.
             gater: Who may do what; without one everybody may do everything.
             agent: What identify calls us.
-            max_connections: Connections that may be open at once.
+            limits: How much of everything may be held at once.
         """
         self.key = key
         self.peer = PeerId.from_public_key(key.public_key)
         self.agent = agent
         self.gater: Gater = gater or OpenGater()
         self.handlers = HandlerTable()
-        self.connections = ConnectionTable(max_connections)
+        limits = limits or Limits()
+        self.connections = ConnectionTable(limits)
         self.bus = Bus()
         self.addresses = AdvertisedAddresses(self.bus)
         self.tasks = Supervisor()
-        self.local = LocalPeer(key, self.peer, self.tasks, self._admit)
+        self.local = LocalPeer(
+            key, self.peer, self.tasks, self._admit, limits, ByteBudget(limits.unread_bytes)
+        )
         self._listen = tuple(listen)
         self._transports: list[Transport] = [make(self.local) for make in transports]
         self._listeners: list[Listener] = []
@@ -205,8 +209,17 @@ class Host:
         *,
         addrs: Iterable[Multiaddr] = (),
         allow_limited: bool = False,
+        lazy: bool = False,
     ) -> MuxedStream:
         """Open a stream to ``peer`` on its best connection and agree on one of ``protocols``.
+
+        Args:
+            peer: Who must be there.
+            protocols: What to speak, best first.
+            addrs: Where the peer may be, besides what the peerstore knows.
+            allow_limited: Whether a connection that its relay limits will do.
+            lazy: Whether to write before the peer has agreed, where it says that it speaks
+                the only one of ``protocols``; a refusal then shows at the first read.
 
         Raises:
             NegotiationError: the peer speaks none of them.
@@ -214,7 +227,7 @@ class Host:
             DialError: it cannot be reached.
         """
         conn = await self.connect(peer, addrs)
-        return await self.open_stream_on(conn, protocols, allow_limited=allow_limited)
+        return await self.open_stream_on(conn, protocols, allow_limited=allow_limited, lazy=lazy)
 
     async def open_stream_on(
         self,
@@ -222,13 +235,17 @@ class Host:
         protocols: str | Sequence[str],
         *,
         allow_limited: bool = False,
+        lazy: bool = False,
     ) -> MuxedStream:
         """Open a stream on ``conn``; see ``open_stream``."""
         if conn.limited and not allow_limited:
             raise ResourceLimitError("the relay limits this connection; use allow_limited for it")
         names = [protocols] if isinstance(protocols, str) else list(protocols)
         stream = await conn.open_stream()
-        await negotiate.propose(stream, names)
+        if lazy and len(names) == 1 and names[0] in self.peerstore.protocols(conn.peer):
+            await negotiate.propose_lazily(stream, names[0])
+        else:
+            await negotiate.propose(stream, names)
         return stream
 
     async def adopt(self, conn: MuxedConnection) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import NotAuthorizedError, ResourceLimitError, StreamResetError
+from peerup.errors import (
+    NotAuthorizedError,
+    PeerupError,
+    ResourceLimitError,
+    StreamResetError,
+)
 from peerup.transport import negotiation
 from peerup.wire.error_codes import StreamCode
+from peerup.wire.multistream import Proposer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +40,29 @@ async def propose(stream: MuxedStream, protocols: Sequence[str]) -> None:
     except BaseException:
         stream.reset(StreamCode.PROTOCOL_NEGOTIATION_FAILED)
         raise
+
+
+async def propose_lazily(stream: MuxedStream, protocol: str) -> None:
+    """Propose ``protocol`` and go on at once; the answer is looked at before the first read.
+
+    Saves a round trip where the peer is known to speak ``protocol``. What ``propose`` raises
+    is raised by that read instead.
+    """
+    machine = Proposer([protocol])
+    stream.protocol = protocol
+
+    async def check() -> None:
+        try:
+            async with asyncio.timeout(NEGOTIATION_TIMEOUT_S):
+                await negotiation.finish(stream, machine)
+        except StreamResetError as why:
+            raise explain_reset(why, protocol) from why
+        except (PeerupError, OSError):
+            stream.reset(StreamCode.PROTOCOL_NEGOTIATION_FAILED)
+            raise
+
+    stream.before_reading(check)
+    await stream.write(machine.data_to_send())
 
 
 async def respond(

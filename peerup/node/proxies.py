@@ -60,7 +60,8 @@ async def open_service(node: Node, peer: PeerId, service: str) -> MuxedStream:
     for left in reversed(range(RETRIES + 1)):
         try:
             await node.connect(peer)
-            return await node.host.open_stream(peer, protocol_of(service), allow_limited=True)
+            protocol = protocol_of(service)
+            return await node.host.open_stream(peer, protocol, allow_limited=True, lazy=True)
         except NegotiationError as why:
             raise ServiceError(
                 f"{peer} offers no service {service!r}",

@@ -18,6 +18,7 @@ from peerup.protocols import ping
 from peerup.protocols.identify import Identify
 from peerup.relay.quota import RelayLimits
 from peerup.relay.server import HopService
+from peerup.transport.limits import Limits
 from peerup.transport.tcp import Tcp
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class RelayNode:
             transports=[Tcp],
             gater=self.gatekeeper,
             agent=f"relay-server/{__version__}",  # Go peers look for this prefix
-            max_connections=MAX_CONNECTIONS,
+            limits=Limits(connections=MAX_CONNECTIONS),
         )
         self._stack = AsyncExitStack()
 

@@ -12,7 +12,14 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import NotAuthorizedError, PeerupError, ServiceError, UsageError
+from peerup.errors import (
+    NegotiationError,
+    NotAuthorizedError,
+    PeerupError,
+    ServiceError,
+    StreamResetError,
+    UsageError,
+)
 from peerup.tasks import Supervisor
 from peerup.transport.socket_stream import SocketStream
 from peerup.transport.splice import splice
@@ -133,7 +140,18 @@ class LocalPort:
         except BaseException:
             local.reset()
             raise
-        await splice(local, stream)
+        try:
+            await splice(local, stream)
+        except (NegotiationError, NotAuthorizedError) as why:  # a lazily opened stream says so now
+            self._on_failure(why)
+        except StreamResetError as why:
+            if why.by_peer:
+                self._on_failure(
+                    ServiceError(
+                        "the other side broke off the connection",
+                        hint="Does the service run over there? `peerup daemon` logs what it sees.",
+                    )
+                )
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -8,21 +8,16 @@ that linger are the silent ones, and a flood of them never locks an honest peer 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MAX_PENDING: Final = 1024
-MAX_PENDING_PER_SOURCE: Final = 128
 
 
 class PendingHandshakes:
     """Connections between accept and proven identity, oldest first."""
 
-    def __init__(
-        self, most: int = MAX_PENDING, most_per_source: int = MAX_PENDING_PER_SOURCE
-    ) -> None:
+    def __init__(self, most: int, most_per_source: int) -> None:
         self._most, self._most_per_source = most, most_per_source
         self._drop: dict[int, tuple[str, Callable[[], object]]] = {}
         self._by_source: defaultdict[str, dict[int, None]] = defaultdict(dict)

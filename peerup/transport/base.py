@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
+
+from peerup.transport.limits import ByteBudget, Limits
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,13 +84,15 @@ class LocalPeer:
     """Who we are and whom we let in: what every transport needs from its host.
 
     ``admit`` is asked once an inbound peer has proved its id and before anything is spent on
-    it. ``tasks`` owns what runs behind each connection.
+    it. ``tasks`` owns what runs behind each connection; ``budget`` is shared by all of them.
     """
 
     key: PrivateKey
     peer: PeerId
     tasks: Supervisor
     admit: Admit
+    limits: Limits = field(default_factory=Limits)
+    budget: ByteBudget = field(default_factory=lambda: ByteBudget(Limits().unread_bytes))
 
 
 class Listener(Protocol):

@@ -10,6 +10,7 @@ from peerup.transport.muxed import ConnectionInfo, MuxedConnection
 from peerup.wire.yamux import PROTOCOL_ERROR, Session
 
 if TYPE_CHECKING:
+    from peerup.transport.limits import ByteBudget
     from peerup.transport.secure import NoiseChannel
 
 WRITE_TIMEOUT_S: Final = 30.0  # a peer that takes nothing for so long is gone
@@ -20,7 +21,12 @@ class ByteLink:
     """Two pumps: one feeds the session what arrives, one sends what it produces."""
 
     def __init__(
-        self, channel: NoiseChannel, session: Session, info: ConnectionInfo, early: bytes = b""
+        self,
+        channel: NoiseChannel,
+        session: Session,
+        info: ConnectionInfo,
+        budget: ByteBudget,
+        early: bytes = b"",
     ) -> None:
         """Join them; ``early`` is plaintext that arrived behind the negotiation."""
         self._channel = channel
@@ -32,7 +38,7 @@ class ByteLink:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self.conn = MuxedConnection(info, session, self)
+        self.conn = MuxedConnection(info, session, self, budget)
 
     def flush(self) -> None:
         if self._session.pending:

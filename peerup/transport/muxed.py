@@ -18,7 +18,7 @@ from peerup.errors import (
     StreamResetError,
 )
 from peerup.transport.inbox import Inbox
-from peerup.wire.error_codes import ConnectionCode
+from peerup.wire.error_codes import ConnectionCode, StreamCode
 from peerup.wire.events import (
     DataReceived,
     MuxEvent,
@@ -30,9 +30,11 @@ from peerup.wire.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from peerup.transport.endpoints import Endpoints
+    from peerup.transport.limits import ByteBudget
     from peerup.wire.keys import PublicKey
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
@@ -87,9 +89,10 @@ class MuxedConnection:
     ``dispatch`` is called by the link after it fed the muxer.
     """
 
-    def __init__(self, info: ConnectionInfo, muxer: Muxer, link: Link) -> None:
+    def __init__(self, info: ConnectionInfo, muxer: Muxer, link: Link, budget: ByteBudget) -> None:
         self.info = info
         self.muxer, self.link = muxer, link
+        self.budget = budget
         self.clock = asyncio.get_running_loop().time
         self.opened_at = self.clock()
         self._streams: dict[int, MuxedStream] = {}
@@ -229,6 +232,7 @@ class MuxedStream:
     __slots__ = (
         "_conn",
         "_dead",
+        "_deferred",
         "_discarding",
         "_ended",
         "_finished",
@@ -252,12 +256,24 @@ class MuxedStream:
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
+        self._deferred: Callable[[], Awaitable[None]] | None = None
 
     @property
     def connection(self) -> MuxedConnection:
         return self._conn
 
+    def before_reading(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Run ``check`` ahead of the first read; it may read, and what it raises is raised."""
+        self._deferred = check
+
     async def read(self, max_bytes: int = 65536) -> bytes:
+        if self._deferred is not None:
+            check, self._deferred = self._deferred, None
+            try:
+                await check()
+            except asyncio.CancelledError:
+                self._deferred = check  # it goes on where it was, at the next read
+                raise
         while not self._inbox.size:
             if self._dead is not None:
                 raise self._dead
@@ -272,6 +288,7 @@ class MuxedStream:
                 self._reader = None
         data = self._inbox.take(max_bytes)
         conn = self._conn
+        conn.budget.give(len(data))
         conn.muxer.consumed(self.id, len(data), conn.clock())
         conn.link.flush()
         return data
@@ -312,7 +329,7 @@ class MuxedStream:
         self.close_write()
         self._discarding = True
         if self._inbox.size:
-            self._conn.muxer.consumed(self.id, self._inbox.clear(), self._conn.clock())
+            self._conn.muxer.consumed(self.id, self._drop_unread(), self._conn.clock())
             self._conn.link.flush()
         if not self._ended:
             loop = asyncio.get_running_loop()
@@ -341,8 +358,11 @@ class MuxedStream:
             case DataReceived(data=data) if self._discarding:
                 self._conn.muxer.consumed(self.id, len(data), self._conn.clock())
             case DataReceived(data=data):
-                self._inbox.add(data)
-                _wake(self._reader)
+                if self._conn.budget.take(len(data)):
+                    self._inbox.add(data)
+                    _wake(self._reader)
+                else:
+                    self.reset(StreamCode.RESOURCE_LIMIT_EXCEEDED)
             case StreamEnded():
                 self._ended = True
                 _wake(self._reader)
@@ -356,10 +376,15 @@ class MuxedStream:
         """End both halves with ``reason``; unread bytes are gone."""
         if self._dead is None:
             self._dead = reason
-            self._inbox.clear()
+            self._drop_unread()
             _wake(self._reader)
             _wake(self._writer)
         self._let_go()
+
+    def _drop_unread(self) -> int:
+        size = self._inbox.clear()
+        self._conn.budget.give(size)
+        return size
 
     def _forget_when_done(self) -> None:
         if self._ended and self._finished:

@@ -29,7 +29,11 @@ async def propose(channel: Channel, protocols: Sequence[str]) -> tuple[str, byte
         NegotiationError: the other side speaks none of them.
         RemoteProtocolError: it does not speak multistream-select, or hung up.
     """
-    machine = Proposer(protocols)
+    return await finish(channel, Proposer(protocols))
+
+
+async def finish(channel: Channel, machine: Proposer) -> tuple[str, bytes]:
+    """Do what is left of a ``propose``; after a cancellation it may be called again."""
     while machine.agreed is None:
         await _step(channel, machine)
     return machine.agreed, machine.leftover

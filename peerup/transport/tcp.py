@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from peerup.errors import PeerupError
 from peerup.transport.admission import PendingHandshakes
@@ -20,6 +21,8 @@ from peerup.transport.upgrade import upgrade
 from peerup.wire.multiaddr import Multiaddr, tcp_multiaddr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from peerup.transport.muxed import MuxedConnection
     from peerup.wire.peer_id import PeerId
 
@@ -31,6 +34,7 @@ ACCEPTS_PER_TURN: Final = 64
 PAUSE_S: Final = 0.25  # when the system is out of descriptors, before accepting again
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 KEEPALIVE_S: Final = 30
+PORT_BUSY: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})  # dial from another one
 HOSTS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
 FAMILIES: Final = {
     "ip4": socket.AF_INET,
@@ -49,8 +53,19 @@ def prepare(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
 
 
-async def connect(host: str, port: int, family: int = socket.AF_UNSPEC) -> SocketStream:
+async def connect(
+    host: str,
+    port: int,
+    family: int = socket.AF_UNSPEC,
+    source: Callable[[tuple[Any, ...]], tuple[str, int] | None] = lambda _: None,
+) -> SocketStream:
     """Connect to ``host:port`` and return the stream.
+
+    Args:
+        host: Name or address.
+        port: TCP port.
+        family: Which kind of address will do.
+        source: Returns the local address to dial from for a socket address, None for any.
 
     Raises:
         OSError: no address of ``host`` answers.
@@ -59,19 +74,67 @@ async def connect(host: str, port: int, family: int = socket.AF_UNSPEC) -> Socke
     found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     failure: OSError | None = None
     for kind, _, _, _, address in found:
-        sock = socket.socket(kind, socket.SOCK_STREAM)
         try:
-            prepare(sock)
-            await loop.sock_connect(sock, address)
+            return await _connect_from(kind, address, source(address))
         except OSError as why:
             failure = why
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return SocketStream(sock)
     raise failure or OSError(f"{host} has no address")
+
+
+async def _connect_from(
+    kind: int, address: tuple[Any, ...], source: tuple[str, int] | None
+) -> SocketStream:
+    sock = socket.socket(kind, socket.SOCK_STREAM)
+    try:
+        prepare(sock)
+        if source is not None:
+            _share_port(sock)
+            sock.bind(source)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except OSError as why:
+        sock.close()
+        if source is not None and why.errno in PORT_BUSY:
+            return await _connect_from(kind, address, None)
+        raise
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
+def _share_port(sock: socket.socket) -> None:
+    """Let connections leave from the port that we listen on, so that a NAT sees one port."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def _bind(family: int, host: str, port: int) -> socket.socket:
+    """Return a bound socket that connections may share the port of.
+
+    Sharing would also let a second listener in without an error, so whether the port is free
+    is found out with a socket that does not share.
+    """
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _only_ipv6(probe)
+        probe.bind((host, port))
+        probe.listen(1)
+        port = probe.getsockname()[1]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        _share_port(sock)
+        _only_ipv6(sock)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _only_ipv6(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
 class Tcp:
@@ -79,7 +142,9 @@ class Tcp:
 
     def __init__(self, local: LocalPeer) -> None:
         self._local = local
-        self.pending = PendingHandshakes()
+        limits = local.limits
+        self.pending = PendingHandshakes(limits.handshakes, limits.handshakes_per_source)
+        self._bound: list[tuple[str, int]] = []  # what we listen on
 
     def can_dial(self, addr: Multiaddr) -> bool:
         names = [part.protocol.name for part in addr.without_peer().components]
@@ -97,7 +162,7 @@ class Tcp:
             raise OSError(f"{addr} is not a TCP address")
         family = FAMILIES.get(addr.components[0].protocol.name, socket.AF_UNSPEC)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            stream = await connect(host, port, family)
+            stream = await connect(host, port, family, self._source_for)
         return await upgrade(
             stream,
             self._local,
@@ -116,18 +181,23 @@ class Tcp:
         if host is None or port is None:
             raise OSError(f"{addr} is not a TCP address")
         family = FAMILIES[addr.components[0].protocol.name]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((host, port))
-            sock.listen(BACKLOG)
-            sock.setblocking(False)
-        except BaseException:
-            sock.close()
-            raise
+        sock = _bind(family, host, port)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        bound = sock.getsockname()
+        self._bound.append((bound[0], bound[1]))
         return TcpListener(sock, self._local, self.pending, accept)
+
+    def _source_for(self, address: tuple[Any, ...]) -> tuple[str, int] | None:
+        """Return the listening address to dial ``address`` from: the same kind and reach."""
+        target = ipaddress.ip_address(address[0].partition("%")[0])
+        for host, port in self._bound:
+            source = ipaddress.ip_address(host)
+            if source.version == target.version and (
+                source.is_unspecified or source.is_loopback == target.is_loopback
+            ):
+                return host, port
+        return None
 
 
 class TcpListener:

@@ -65,8 +65,9 @@ async def upgrade(
         raw.reset()
         raise
     now = asyncio.get_running_loop().time()
-    session = yamux.Session(is_client=role is Role.CLIENT, now=now)
-    link = ByteLink(channel, session, info, early)
+    most = local.limits.streams_per_connection
+    session = yamux.Session(is_client=role is Role.CLIENT, now=now, max_inbound=most)
+    link = ByteLink(channel, session, info, local.budget, early)
     local.tasks.spawn(link.run)
     return link.conn
 

@@ -30,6 +30,7 @@ PROTOCOL: Final = "/yamux/1.0.0"
 MAX_PAYLOAD: Final = 65519 - HEADER_SIZE  # header and payload fill one Noise record
 MAX_INBOUND: Final = 256  # streams the peer may have open
 MAX_UNACKED: Final = 256  # streams we opened and the peer has not accepted; rust's bound too
+MAX_SKIPPED: Final = 256  # ids that the peer passed over and may still open
 MAX_GROWN: Final = 64 * 1024 * 1024  # bytes by which all receive windows may grow together
 MAX_CONTROL: Final = 64 * 1024  # bytes of unsent answers: a peer that asks must also read
 BATCH: Final = 8 * 65519  # bytes after which a batch takes no further frame
@@ -52,7 +53,8 @@ class Session:
     def __init__(self, *, is_client: bool, now: float, max_inbound: int = MAX_INBOUND) -> None:
         self._next_id = 1 if is_client else 2
         self._peer_parity = 0 if is_client else 1
-        self._highest_peer_id = 0
+        self._next_peer_id = self._peer_parity or 2
+        self._skipped: set[int] = set()  # below it and not opened
         self._max_inbound = max_inbound
         self._inbound = 0
         self._unacked = 0
@@ -205,21 +207,23 @@ class Session:
         return parts
 
     def _emit(self, stream: YamuxStream, parts: list[bytes | memoryview]) -> int:
-        """Append one frame of ``stream`` and return its size."""
-        payload = min(stream.queue.size, stream.send_credit, MAX_PAYLOAD)
-        last = stream.fin_queued and payload == stream.queue.size
-        if not payload and not last:
-            return 0
-        flags = Flag.FIN if last else Flag.NONE
-        parts.append(Header(FrameType.DATA, flags, stream.id, payload).encode())
-        parts.extend(stream.queue.take(payload))
-        stream.send_credit -= payload
-        if last:
+        """Append one frame of ``stream``, and its end if it is the last; return their size."""
+        size = 0
+        if payload := min(stream.queue.size, stream.send_credit, MAX_PAYLOAD):
+            parts.append(Header(FrameType.DATA, Flag.NONE, stream.id, payload).encode())
+            parts.extend(stream.queue.take(payload))
+            stream.send_credit -= payload
+            size += HEADER_SIZE + payload
+        if stream.fin_queued and not stream.queue.size:
+            # A frame of its own: go-yamux acts on the flags of a frame before it takes the body,
+            # so its reader may see the end and never the bytes that came with it.
+            parts.append(Header(FrameType.DATA, Flag.FIN, stream.id, 0).encode())
             self._move(stream, Move.SEND_FIN)
+            size += HEADER_SIZE
         elif stream.starved and stream.room >= MAX_QUEUED // 2:
             stream.starved = False
             self._events.append(StreamWritable(stream.id))
-        return HEADER_SIZE + payload
+        return size
 
     def _schedule(self, stream: YamuxStream) -> None:
         if stream.half in _WE_DONE or stream.id in self._waiting or not stream.sendable:
@@ -322,9 +326,7 @@ class Session:
     def _accept(self, stream_id: int) -> YamuxStream | None:
         if stream_id % 2 != self._peer_parity:
             raise RemoteProtocolError(f"yamux: the peer opened our stream id {stream_id}")
-        if stream_id <= self._highest_peer_id:
-            raise RemoteProtocolError(f"yamux: stream id {stream_id} used twice")
-        self._highest_peer_id = stream_id
+        self._claim(stream_id)
         if self._inbound >= self._max_inbound:
             self._queue(
                 FrameType.WINDOW_UPDATE,
@@ -338,6 +340,23 @@ class Session:
         self._queue(FrameType.WINDOW_UPDATE, Flag.ACK, stream_id, 0)
         self._events.append(StreamOpened(stream_id))
         return stream
+
+    def _claim(self, stream_id: int) -> None:
+        """Take an id that the peer opens: none twice, but in any order.
+
+        go numbers its streams before it sends their SYN, so those it opens at once may overtake
+        each other.
+        """
+        if stream_id >= self._next_peer_id:
+            oldest = max(self._next_peer_id, stream_id - 2 * MAX_SKIPPED)
+            self._skipped.update(range(oldest, stream_id, 2))
+            self._next_peer_id = stream_id + 2
+            if len(self._skipped) > MAX_SKIPPED:
+                self._skipped = set(sorted(self._skipped)[-MAX_SKIPPED:])
+        elif stream_id in self._skipped:
+            self._skipped.remove(stream_id)
+        else:
+            raise RemoteProtocolError(f"yamux: stream id {stream_id} used twice")
 
     def _on_ping(self, header: Header) -> None:
         if header.flags & Flag.SYN:

@@ -324,3 +324,28 @@ def test_a_document_can_be_asked() -> None:
     assert document.get(("a", "c")) is None
     assert document.has(("a", "c"))
     assert not document.has(("a", "d"))
+
+
+def test_text_in_several_lines_is_kept_and_not_replaced() -> None:
+    text = "a:\n  b: |\n    one # not a comment\n    two\n  # c\n"
+    assert Document(text, FILE).put(("a", "x"), "v") == text.replace("  # c", '  x: "v"\n  # c')
+    with pytest.raises(ConfigError, match="safely"):
+        Document(text, FILE).put(("a", "b"), "v")
+    with pytest.raises(ConfigError, match="safely"):  # it would get a line end of its own
+        Document("a: |\n  b", FILE).put(("x",), "v")
+
+
+def test_only_lists_have_items() -> None:
+    document = Document("a: {b: 1}\n", FILE)
+    with pytest.raises(ConfigError, match="safely"):
+        document.append(("a",), "i")
+    with pytest.raises(ConfigError, match="safely"):
+        document.remove_item(("a",), 0)
+    with pytest.raises(ConfigError, match="safely"):
+        document.put(("a",), "v")
+
+
+def test_a_null_may_become_a_section_or_a_list() -> None:
+    assert Document("a: # c\n", FILE).put(("a",), ("x",)) == 'a: # c\n  - "x"\n'
+    assert Document("a: ~\n", FILE).put(("a",), {"b": True}) == "a:\n  b: true\n"
+    assert Document("{a: ~}\n", FILE).put(("a",), {"b": True}) == "{a: {b: true}}\n"

@@ -1,0 +1,1 @@
+"""Tests of the composition: configuration files in, running nodes and relays out."""

@@ -1,0 +1,1 @@
+"""Tests of identify, ping and the forwarding of services."""

@@ -1,0 +1,1 @@
+"""Tests of both sides of a relay: its decisions alone, and real hosts around it."""
