@@ -25,11 +25,11 @@ from interop.go_peer import (
     RESET,
     SINK,
     SOURCE,
-    WITHIN_S,
     Many,
     Transfer,
     pattern,
 )
+from peerup.errors import PeerupError
 from peerup.host.events import ConnectionClosed, PeerIdentified
 from peerup.host.handlers import Registration
 from peerup.host.host import Host
@@ -39,6 +39,7 @@ from peerup.relay.autorelay import AutoRelay
 from peerup.relay.client import Circuits
 from peerup.relay.server import HopService
 from peerup.relay.transport import CircuitTransport
+from peerup.tasks import Supervisor
 from peerup.transport.messages import read_exactly
 from peerup.wire.keys import PrivateKey
 from peerup.wire.multiaddr import Multiaddr
@@ -216,7 +217,7 @@ class OurPeer:
             for _ in turns:
                 try:
                     await self.echo(peer, size)
-                except (OSError, Exception) as why:  # noqa: BLE001  the cell reads them
+                except (PeerupError, OSError, AssertionError) as why:
                     failures.append(repr(why))
 
         async with asyncio.TaskGroup() as group:
@@ -242,15 +243,16 @@ class OurPeer:
             stream.close_write()
 
         began = time.monotonic()
-        async with await self.open_stream(peer, protocol, allow_limited=allow_limited) as stream:
-            sending = asyncio.ensure_future(request())  # noqa: TID251  ended below, come what may
-            try:
-                count, sha = await read(stream)
-                await sending
-            finally:
-                sending.cancel()
+        stream = await self.open_stream(peer, protocol, allow_limited=allow_limited)
+        async with stream, Supervisor() as sending:
+            sending.spawn(request)
+            count, sha = await read(stream)
         assert (count, sha) == (size, hashlib.sha256(pattern(size)).hexdigest())
         return Transfer(count, sha, time.monotonic() - began)
+
+    def serve_echo_as(self, protocol: str) -> None:
+        """Serve one more protocol, which others learn of by identify push."""
+        self.host.handle(protocol, Registration(serve_echo, MAX_STREAMS, on_limited=True))
 
     # --- what the test protocols do when somebody else opens them ---------------------
 
@@ -265,9 +267,7 @@ class OurPeer:
         }
         for protocol, handler in handlers.items():
             self.host.handle(protocol, Registration(handler, MAX_STREAMS, on_limited=True))
-        self.host.handle(
-            ping.PROTOCOL, Registration(ping.serve, ping.MAX_INBOUND, on_limited=True)
-        )
+        self.host.handle(ping.PROTOCOL, Registration(ping.serve, ping.MAX_INBOUND, on_limited=True))
 
     async def _hand_over(self, stream: MuxedStream) -> None:
         self._manual.put_nowait(stream)

@@ -115,12 +115,18 @@ class DialError(PeerupError):
     exit_code = 3
 
     def __init__(self, peer: str, causes: Mapping[str, Exception]) -> None:
-        tried = "; ".join(f"{addr}: {why}" for addr, why in causes.items())
+        tried = "; ".join(f"{addr}: {_reason(why)}" for addr, why in causes.items())
         super().__init__(f"cannot reach {peer} ({tried or 'no addresses known'})")
         self.peer, self.causes = peer, dict(causes)
         hints = [why.hint for why in causes.values() if isinstance(why, PeerupError) and why.hint]
         if hints:
             self.hint = hints[-1]
+
+
+def _reason(why: Exception) -> str:
+    """Return what an error says, without the number that Python puts before it."""
+    strerror = why.strerror if isinstance(why, OSError) else None
+    return strerror or str(why) or type(why).__name__
 
 
 class RelayRefusedError(PeerupError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self
 
 from peerup.errors import PeerupError
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 P = ParamSpec("P")
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -71,13 +70,3 @@ class Supervisor:
             child.cancel()
         # Children never raise, so the caller's own exception passes through unwrapped.
         await self._group.__aexit__(None, None, None)
-
-
-async def every(interval: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Run ``work`` now and then every ``interval`` seconds, for ever; its errors are logged."""
-    while True:
-        try:
-            await work()
-        except (PeerupError, OSError, TimeoutError) as why:
-            log.info("%s failed: %s", getattr(work, "__qualname__", work), why)
-        await asyncio.sleep(interval)

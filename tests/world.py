@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from peerup.host.gater import Gater
     from peerup.transport.base import TransportFactory
+    from peerup.transport.limits import Limits
     from peerup.transport.muxed import MuxedStream
 
 T = TypeVar("T")

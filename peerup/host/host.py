@@ -253,18 +253,12 @@ class Host:
         if conn in self._greeted or conn.is_closed:
             return
         if not self.connections.has_room(conn.peer):
-            log.info("too many connections: closing one of %s", conn.peer)
+            log.info("connection closed: there are too many", extra=_fields(conn))
             conn.close(ConnectionCode.RESOURCE_LIMIT_EXCEEDED)
             return
         self.connections.add(conn)
         self._greeted[conn] = asyncio.Event()
-        log.info(
-            "connection %s peer=%s path=%s addr=%s",
-            "accepted" if conn.inbound else "opened",
-            conn.peer,
-            conn.path,
-            conn.remote_addr,
-        )
+        log.info("connection %s", "accepted" if conn.inbound else "opened", extra=_fields(conn))
         self.bus.publish(ConnectionOpened(conn))
         self.tasks.spawn(self._serve, conn)
         self.tasks.spawn(self._greet, conn)
@@ -279,7 +273,7 @@ class Host:
         for conn in self.connections:
             verdict = self.gater.verdict(conn.peer, inbound=conn.inbound)
             if conn.peer in gone or verdict is Answer.NO:
-                log.info("closing the connection of %s: no longer authorized", conn.peer)
+                log.info("closing a connection: no longer authorized", extra=_fields(conn))
                 conn.close(ConnectionCode.GATED)
         for stream, protocol in list(self._served.items()):
             conn = stream.connection
@@ -288,11 +282,11 @@ class Host:
 
     def _admit(self, peer: PeerId, addr: Multiaddr) -> bool:
         if peer == self.peer:
-            log.warning("refused a peer at %s that uses our own key", addr)
+            log.warning("connection refused: the peer uses our own key", extra={"addr": addr})
             return False
         admitted = self.gater.verdict(peer, inbound=True) is not Answer.NO
         if not admitted:
-            log.warning("connection refused peer=%s addr=%s: not authorized", peer, addr)
+            log.warning("connection refused: not authorized", extra={"peer": peer, "addr": addr})
         return admitted
 
     async def _greeted_of(self, conn: MuxedConnection) -> None:
@@ -317,7 +311,7 @@ class Host:
                     stream = await conn.accept_stream()
                     streams.spawn(self._serve_stream, stream)
         except PeerupError as why:
-            log.info("connection closed peer=%s path=%s: %s", conn.peer, conn.path, why)
+            log.info("connection closed: %s", why, extra=_fields(conn))
         finally:
             conn.close()
             self.connections.discard(conn)
@@ -361,3 +355,8 @@ class Host:
         finally:
             del self._served[stream]
         stream.close()
+
+
+def _fields(conn: MuxedConnection) -> dict[str, object]:
+    """Return what a log line says of a connection."""
+    return {"peer": conn.peer, "path": conn.path, "addr": conn.remote_addr}

@@ -36,12 +36,15 @@ class Gatekeeper:
     may hand us circuits, anybody may say who he is and be pinged.
     """
 
-    def __init__(self, file: Path | None, relays: Collection[PeerId] = ()) -> None:
+    def __init__(
+        self, file: Path | None, relays: Collection[PeerId] = (), *, inbound: bool = True
+    ) -> None:
         """Read the list once.
 
         Args:
             file: The authorized_keys file, None to let everybody in.
             relays: Relays that we use.
+            inbound: Whether anybody can call us, so that an empty list deserves a warning.
 
         Raises:
             ConfigError: the file is missing or damaged.
@@ -51,7 +54,7 @@ class Gatekeeper:
         self._stamp = _stamp_of(file)
         self._expiring = False  # whether time alone can change who is allowed
         self._allowed = self._read() if file else frozenset()
-        if file and not self._allowed:
+        if file and inbound and not self._allowed:
             log.warning("%s lists nobody: every inbound connection will be refused", file)
 
     @property
@@ -90,9 +93,9 @@ class Gatekeeper:
             return frozenset()
         removed, added = self._allowed - allowed, allowed - self._allowed
         for peer in added:
-            log.info("authorized peer=%s", peer)
+            log.info("peer authorized", extra={"peer": peer})
         for peer in removed:
-            log.info("revoked peer=%s", peer)
+            log.info("peer revoked", extra={"peer": peer})
         self._allowed = allowed
         return removed
 

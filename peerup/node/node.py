@@ -51,7 +51,9 @@ class Node:
         self.config = config
         self._serving = listen
         self._relays = relays_of(config.relay.addresses)
-        self.gatekeeper = Gatekeeper(keys_file_of(config.security, config.path), self._relays)
+        self.gatekeeper = Gatekeeper(
+            keys_file_of(config.security, config.path), self._relays, inbound=listen
+        )
         self.host = Host(
             load_identity(config.identity.key_file),
             transports=[Tcp],
@@ -119,10 +121,16 @@ class Node:
         """Return the peer that the user means by a name or a peer id.
 
         Raises:
-            UsageError: it is neither.
+            UsageError: it is neither, or it is this machine.
         """
-        if (named := self.config.names.get(target)) is not None:
-            return named
+        peer = self.config.names.get(target) or self._parse(target)
+        if peer == self.peer_id:
+            raise UsageError(
+                f"{target} is this machine itself", hint="Name another one; `peerup whoami` is you."
+            )
+        return peer
+
+    def _parse(self, target: str) -> PeerId:
         try:
             return PeerId.parse(target)
         except ValueError:

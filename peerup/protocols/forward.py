@@ -56,7 +56,7 @@ def serve_tcp(host: str, port: int, allowed: Collection[PeerId] | None = None) -
     async def serve(stream: MuxedStream) -> None:
         peer = stream.connection.peer
         if allowed is not None and peer not in allowed:
-            log.warning("service refused peer=%s protocol=%s", peer, stream.protocol)
+            log.warning("service refused", extra={"peer": peer, "protocol": stream.protocol})
             raise NotAuthorizedError(f"{peer} may not use {stream.protocol}")
         try:
             async with asyncio.timeout(LOCAL_DIAL_TIMEOUT_S):

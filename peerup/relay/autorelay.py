@@ -69,7 +69,10 @@ class AutoRelay:
 
     def _hold(self, relay: PeerId, reservation: Reservation) -> None:
         if relay not in self.held:
-            log.info("relay reservation held relay=%s for=%.0fs", relay, reservation.expires_in)
+            log.info(
+                "relay reservation held",
+                extra={"relay": relay, "seconds": round(reservation.expires_in)},
+            )
         self.held[relay] = reservation
         self.failed.pop(relay, None)
         self._host.addresses.set_relayed(str(relay), reservation.addrs)
@@ -78,7 +81,7 @@ class AutoRelay:
         known = self.failed.get(relay)
         if self.held.pop(relay, None) is not None or str(known) != str(why):
             hint = why.hint if isinstance(why, PeerupError) else ""
-            log.warning("no relay reservation relay=%s: %s. %s", relay, why, hint)
+            log.warning("no relay reservation: %s. %s", why, hint, extra={"relay": relay})
         if why is not None:
             self.failed[relay] = why
         self._host.addresses.set_relayed(str(relay), ())

@@ -87,10 +87,10 @@ class HopService:
         source = conn.remote_addr.host or str(conn.remote_addr)
         status = self.quota.reserve(conn.peer, source, self._host.clock())
         if status is not Status.OK:
-            log.warning("reservation refused peer=%s: %s", conn.peer, status.name)
+            log.warning("reservation refused", extra={"peer": conn.peer, "status": status.name})
             await _answer(stream, status)
             return
-        log.info("reservation given peer=%s", conn.peer)
+        log.info("reservation given", extra={"peer": conn.peer})
         expire = int(time.time_ns() / 1e9 + self._limits.ttl)
         relay = self._host.peer
         reservation = Reservation(
@@ -129,9 +129,10 @@ class HopService:
         if target in (conn.peer, self._host.peer):
             await _answer(stream, Status.PERMISSION_DENIED)
             return
+        ends = {"source": conn.peer, "target": target}
         status = self.quota.open_circuit(conn.peer, target, self._host.clock())
         if status is not Status.OK:
-            log.info("circuit refused from=%s to=%s: %s", conn.peer, target, status.name)
+            log.info("circuit refused", extra=ends | {"status": status.name})
             await _answer(stream, status)
             return
         try:
@@ -140,14 +141,15 @@ class HopService:
             self.quota.close_circuit(conn.peer, target)
 
     async def _join(self, stream: MuxedStream, conn: MuxedConnection, target: PeerId) -> None:
+        ends = {"source": conn.peer, "target": target}
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 far = await self._stop(conn.peer, target)
         except (PeerupError, OSError) as why:
-            log.info("circuit failed from=%s to=%s: %s", conn.peer, target, why)
+            log.info("circuit failed: %s", why, extra=ends)
             await _answer(stream, Status.CONNECTION_FAILED)
             return
-        log.info("circuit opened from=%s to=%s", conn.peer, target)
+        log.info("circuit opened", extra=ends)
         try:
             message = HopMessage(HopType.STATUS, limit=self._limit(), status=Status.OK)
             await write_message(stream, encode(message))
@@ -156,7 +158,7 @@ class HopService:
             far.reset()
             raise
         finally:
-            log.info("circuit closed from=%s to=%s", conn.peer, target)
+            log.info("circuit closed", extra=ends)
 
     async def _stop(self, source: PeerId, target: PeerId) -> MuxedStream:
         """Return a stream on which ``target`` has agreed to hear ``source``."""

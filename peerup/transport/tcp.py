@@ -9,6 +9,7 @@ import asyncio
 import errno
 import ipaddress
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +96,10 @@ async def _connect_from(
         sock.close()
         if source is not None and why.errno in PORT_BUSY:
             return await _connect_from(kind, address, None)
-        raise
+        if why.errno is None:
+            raise
+        # The event loops put words of their own in place of the system's.
+        raise OSError(why.errno, os.strerror(why.errno)) from why
     except BaseException:
         sock.close()
         raise

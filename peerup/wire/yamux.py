@@ -24,13 +24,18 @@ from peerup.wire.events import (
 )
 from peerup.wire.half_close import NEXT, Half, Move
 from peerup.wire.yamux_frame import HEADER_SIZE, Flag, FrameType, Header
-from peerup.wire.yamux_stream import INITIAL_WINDOW, MAX_QUEUED, MAX_WINDOW, YamuxStream
+from peerup.wire.yamux_stream import (
+    INITIAL_WINDOW,
+    MAX_QUEUED,
+    MAX_WINDOW,
+    PeerIds,
+    YamuxStream,
+)
 
 PROTOCOL: Final = "/yamux/1.0.0"
 MAX_PAYLOAD: Final = 65519 - HEADER_SIZE  # header and payload fill one Noise record
 MAX_INBOUND: Final = 256  # streams the peer may have open
 MAX_UNACKED: Final = 256  # streams we opened and the peer has not accepted; rust's bound too
-MAX_SKIPPED: Final = 256  # ids that the peer passed over and may still open
 MAX_GROWN: Final = 64 * 1024 * 1024  # bytes by which all receive windows may grow together
 MAX_CONTROL: Final = 64 * 1024  # bytes of unsent answers: a peer that asks must also read
 BATCH: Final = 8 * 65519  # bytes after which a batch takes no further frame
@@ -53,8 +58,7 @@ class Session:
     def __init__(self, *, is_client: bool, now: float, max_inbound: int = MAX_INBOUND) -> None:
         self._next_id = 1 if is_client else 2
         self._peer_parity = 0 if is_client else 1
-        self._next_peer_id = self._peer_parity or 2
-        self._skipped: set[int] = set()  # below it and not opened
+        self._peer_ids = PeerIds(first=self._peer_parity or 2)
         self._max_inbound = max_inbound
         self._inbound = 0
         self._unacked = 0
@@ -326,7 +330,7 @@ class Session:
     def _accept(self, stream_id: int) -> YamuxStream | None:
         if stream_id % 2 != self._peer_parity:
             raise RemoteProtocolError(f"yamux: the peer opened our stream id {stream_id}")
-        self._claim(stream_id)
+        self._peer_ids.take(stream_id)
         if self._inbound >= self._max_inbound:
             self._queue(
                 FrameType.WINDOW_UPDATE,
@@ -340,23 +344,6 @@ class Session:
         self._queue(FrameType.WINDOW_UPDATE, Flag.ACK, stream_id, 0)
         self._events.append(StreamOpened(stream_id))
         return stream
-
-    def _claim(self, stream_id: int) -> None:
-        """Take an id that the peer opens: none twice, but in any order.
-
-        go numbers its streams before it sends their SYN, so those it opens at once may overtake
-        each other.
-        """
-        if stream_id >= self._next_peer_id:
-            oldest = max(self._next_peer_id, stream_id - 2 * MAX_SKIPPED)
-            self._skipped.update(range(oldest, stream_id, 2))
-            self._next_peer_id = stream_id + 2
-            if len(self._skipped) > MAX_SKIPPED:
-                self._skipped = set(sorted(self._skipped)[-MAX_SKIPPED:])
-        elif stream_id in self._skipped:
-            self._skipped.remove(stream_id)
-        else:
-            raise RemoteProtocolError(f"yamux: stream id {stream_id} used twice")
 
     def _on_ping(self, header: Header) -> None:
         if header.flags & Flag.SYN:

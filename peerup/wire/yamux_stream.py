@@ -1,4 +1,4 @@
-"""One yamux stream's state: what waits to be sent, and the two windows.
+"""One yamux stream's state: its id, what waits to be sent, and the two windows.
 
 Only ``yamux.Session`` uses it. Spec: libp2p specs, yamux/README.md, "Flow control".
 """
@@ -8,12 +8,44 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from peerup.errors import RemoteProtocolError
 from peerup.wire.half_close import Half
 
 INITIAL_WINDOW: Final = 256 * 1024  # bytes each way, fixed by the spec
 MAX_WINDOW: Final = 16 * 1024 * 1024
 MAX_QUEUED: Final = 512 * 1024  # bytes one stream may have waiting for the wire
+MAX_SKIPPED: Final = 256  # ids that the peer passed over and may still open
 EPOCH_RTTS: Final = 4  # a half window read quicker than this many round trips is too small
+
+
+class PeerIds:
+    """Which stream ids the peer may open: none twice, but in any order.
+
+    go numbers its streams before it sends their SYN, so those that it opens at once may
+    overtake each other.
+    """
+
+    __slots__ = ("_next", "_skipped")
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._skipped: set[int] = set()  # below it and not opened
+
+    def take(self, stream_id: int) -> None:
+        """Note that the peer opens ``stream_id``, which has its parity.
+
+        Raises:
+            RemoteProtocolError: it opened that one before.
+        """
+        if stream_id >= self._next:
+            oldest = max(self._next, stream_id - 2 * MAX_SKIPPED)
+            if passed := range(oldest, stream_id, 2):
+                self._skipped = set(sorted({*self._skipped, *passed})[-MAX_SKIPPED:])
+            self._next = stream_id + 2
+        elif stream_id in self._skipped:
+            self._skipped.remove(stream_id)
+        else:
+            raise RemoteProtocolError(f"yamux: stream id {stream_id} used twice")
 
 
 class SendQueue:
