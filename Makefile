@@ -7,7 +7,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
-CODE := peerup tests scripts $(wildcard interop)
+CODE := peerup tests scripts bench $(wildcard interop)
 
 # Empty files whose age says when .venv was last brought in line with pyproject.toml.
 RUN := .venv/.ready-run
@@ -16,10 +16,10 @@ DEV := .venv/.ready-dev
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup test check demo interop format clean
+.PHONY: help setup test check demo interop bench bench-quick format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## install peerup and the tools of its developers into .venv
 
@@ -39,6 +39,12 @@ check: $(DEV) ## all that must hold before a commit: format, lint, types, import
 interop: $(DEV) ## talk to other implementations of libp2p, as far as they can be built here
 	@command -v go >/dev/null || echo "interop: Go is not installed, its peer is SKIPPED"
 	@$(BIN)/pytest interop -rs $(PYTEST_ARGS)
+
+bench: $(RUN) ## measure against raw TCP, openssl, ssh and go-libp2p: 10 minutes, on a quiet machine
+	@$(BIN)/python bench/run.py
+
+bench-quick: $(RUN) ## the throughput of streams and proxies, in under two minutes
+	@$(BIN)/python bench/run.py --quick --only stream --only proxy
 
 format: $(DEV) ## rewrite the source the way `make check` wants it
 	$(BIN)/ruff format $(CODE)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import enum
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from interop import go_peer, our
-from interop.go_peer import GoPeer
+from interop.go_peer import GoPeer, RelayService, circuit_addr
 from interop.our import OurPeer
+from peerup.relay.quota import RelayLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from peerup.host.gater import Verdict
@@ -66,6 +69,80 @@ async def pair(
     ):
         await meet(role, our_side, go_side)
         yield our_side, go_side
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a relay gives, whichever it is; None is no limit. Go limits both or nothing."""
+
+    ttl: float = 3600.0
+    seconds: float | None = None  # of a circuit
+    data: int | None = None  # bytes of a circuit, each way
+    reservations: int = 128
+    circuits: int = 16  # of one peer
+
+    def of_ours(self) -> RelayLimits:
+        return RelayLimits(
+            reservations=self.reservations,
+            circuits_per_peer=self.circuits,
+            ttl=self.ttl,
+            session_seconds=self.seconds,
+            session_data=self.data,
+        )
+
+    def of_go(self) -> RelayService:
+        return RelayService(
+            ttl=self.ttl,
+            duration=self.seconds or 0,
+            data=self.data or 0,
+            unlimited=self.seconds is None,
+            max_reservations=self.reservations,
+            max_circuits=self.circuits,
+        )
+
+
+NO_LIMITS: Final = Limits()
+
+
+def relay_of(
+    role: Role, binary: Path, limits: Limits = NO_LIMITS
+) -> AbstractAsyncContextManager[OurPeer | GoPeer]:
+    """Run the relay that ``role`` asks for."""
+    if role is Role.OUR_RELAY:
+        return OurPeer.start(relay=limits.of_ours())
+    return GoPeer.start(binary, relay=limits.of_go())
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """One of ours and one of go's, connected through ``relay``."""
+
+    relay: OurPeer | GoPeer
+    ours: OurPeer
+    go: GoPeer
+
+
+@asynccontextmanager
+async def circuit(
+    binary: Path, role: Role, dialler: Role, limits: Limits = NO_LIMITS
+) -> AsyncIterator[Circuit]:
+    """Run the relay of ``role``, reserve for one of the two and let the other dial it."""
+    async with (
+        relay_of(role, binary, limits) as relay,
+        OurPeer.start(listen=()) as ours,
+        GoPeer.start(binary, listen=[]) as go,
+    ):
+        await reach(dialler, relay, ours, go)
+        yield Circuit(relay, ours, go)
+
+
+async def reach(dialler: Role, relay: OurPeer | GoPeer, ours: OurPeer, go: GoPeer) -> None:
+    if dialler is Role.WE_DIAL:
+        await go.reserve(relay.addr)
+        await ours.connect(circuit_addr(relay.addr, go.peer))
+    else:
+        await ours.reserve(relay.addr)
+        await go.connect(circuit_addr(relay.addr, ours.peer))
 
 
 class Says:

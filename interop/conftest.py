@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 import pytest
+
+from interop import scorecard
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -48,6 +51,15 @@ def run() -> Iterator[Run]:
         yield run_bounded
 
 
+@pytest.fixture(autouse=True)
+def nothing_crashed(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test in which a task of ours ended with a bug, even if nobody noticed."""
+    yield
+    records = caplog.get_records("setup") + caplog.get_records("call")
+    crashes = [record for record in records if record.levelno >= logging.ERROR]
+    assert not crashes, "\n".join(record.getMessage() for record in crashes)
+
+
 @pytest.fixture(scope="session")
 def go_binary() -> Path:
     """Build the go peer, which is quick when nothing changed, and return where it is."""
@@ -79,8 +91,17 @@ def unavailable(peer: str, reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: waits for minutes; leave out with -m 'not slow'")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    scorecard.label(items)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which peers were missing: a run that skipped them proves little."""
+    """Print the scorecard, and which peers were missing: a run without them proves little."""
+    scorecard.print_table(terminalreporter)
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
     reasons = [str(where[2]) for where in skipped if isinstance(where, tuple)]
     missing = {reason: reasons.count(reason) for reason in reasons if MISSING in reason}

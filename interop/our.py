@@ -36,7 +36,7 @@ from peerup.host.host import Host
 from peerup.protocols import ping
 from peerup.protocols.identify import Identify
 from peerup.relay.autorelay import AutoRelay
-from peerup.relay.client import Circuits
+from peerup.relay.client import Circuits, Reservation, reserve
 from peerup.relay.server import HopService
 from peerup.relay.transport import CircuitTransport
 from peerup.tasks import Supervisor
@@ -72,6 +72,40 @@ class Options(TypedDict, total=False):
     answer_circuits: bool  # take connections through relays; the default
 
 
+class OurStream:
+    """A stream that the test drives, with the methods of `GoStream`."""
+
+    def __init__(self, stream: MuxedStream) -> None:
+        self.raw = stream
+        self.protocol = stream.protocol
+
+    async def read(self, size: int = 65_536) -> bytes:
+        """Return 1 to ``size`` bytes, or ``b""`` at the end."""
+        return await self.raw.read(size)
+
+    async def read_exactly(self, size: int) -> bytes:
+        """Return ``size`` bytes."""
+        return await read_exactly(self.raw, size)
+
+    async def digest(self) -> Transfer:
+        """Read to the end and return how much that was."""
+        began = time.monotonic()
+        count, sha = await digest(self.raw)
+        return Transfer(count, sha, time.monotonic() - began)
+
+    async def write(self, data: bytes) -> None:
+        await self.raw.write(data)
+
+    async def close_write(self) -> None:
+        self.raw.close_write()
+
+    async def close(self) -> None:
+        self.raw.close()
+
+    async def reset(self, code: int = 0) -> None:
+        self.raw.reset(code)
+
+
 class OurPeer:
     """A peerup host. Failed calls raise errors of peerup; waits are bounded by the test.
 
@@ -84,7 +118,7 @@ class OurPeer:
         self.addr = ""
         self.relays: AutoRelay | None = None
         self.hop: HopService | None = None
-        self._manual: asyncio.Queue[MuxedStream] = asyncio.Queue()
+        self._manual: asyncio.Queue[OurStream] = asyncio.Queue()
 
     @classmethod
     @asynccontextmanager
@@ -123,6 +157,18 @@ class OurPeer:
         peer, addrs = _at(addr)
         return await self.host.connect(peer, addrs)
 
+    async def reserve(self, relay: str) -> Reservation:
+        """Reserve a place at ``relay`` (an address), once: nothing renews it."""
+        return await reserve(self.host, await self.connect(relay))
+
+    async def reserved(self, relay: str, *, after: Reservation | None = None) -> Reservation:
+        """Wait for the place at ``relay`` that ``relays`` asked for, or for one ``after`` that."""
+        assert self.relays is not None, "started without relays"
+        peer, _ = _at(relay)
+        while (held := self.relays.held.get(peer)) is None or held is after:
+            await asyncio.sleep(0.01)  # the book of reservations tells nobody of a change
+        return held
+
     def conns(self, peer: str) -> tuple[MuxedConnection, ...]:
         """Return the open connections to ``peer``."""
         return self.host.connections.of(PeerId.parse(peer))
@@ -153,21 +199,17 @@ class OurPeer:
 
     async def open_stream(
         self, peer: str, *protocols: str, allow_limited: bool = True
-    ) -> MuxedStream:
+    ) -> OurStream:
         """Open a stream on a connection there is, for the first of ``protocols`` it speaks."""
-        conn = self.host.connections.best(PeerId.parse(peer))
-        assert conn is not None, f"not connected to {peer}"
-        return await self.host.open_stream_on(conn, protocols, allow_limited=allow_limited)
+        return OurStream(await self._open(peer, *protocols, allow_limited=allow_limited))
 
-    async def accept_stream(self) -> MuxedStream:
+    async def accept_stream(self) -> OurStream:
         """Return the next stream that somebody opened to the manual protocol."""
         return await self._manual.get()
 
     async def ping(self, peer: str) -> float:
         """Return the round trip of one libp2p ping, in seconds."""
-        conn = self.host.connections.best(PeerId.parse(peer))
-        assert conn is not None, f"not connected to {peer}"
-        return await ping.ping(self.host, conn, [ping.PROTOCOL])
+        return await ping.ping(self.host, self._best(peer), [ping.PROTOCOL])
 
     async def echo(self, peer: str, size: int, *, allow_limited: bool = True) -> Transfer:
         """Send ``size`` pattern bytes while they come back, and check them."""
@@ -226,6 +268,15 @@ class OurPeer:
         failed, took = len(failures), time.monotonic() - began
         return Many(count - failed, failed, tuple(failures[:MAX_FAILURE_TEXTS]), took)
 
+    def _best(self, peer: str) -> MuxedConnection:
+        conn = self.host.connections.best(PeerId.parse(peer))
+        assert conn is not None, f"not connected to {peer}"
+        return conn
+
+    async def _open(self, peer: str, *protocols: str, allow_limited: bool) -> MuxedStream:
+        conn = self._best(peer)
+        return await self.host.open_stream_on(conn, protocols, allow_limited=allow_limited)
+
     async def _exchange(
         self,
         peer: str,
@@ -243,7 +294,7 @@ class OurPeer:
             stream.close_write()
 
         began = time.monotonic()
-        stream = await self.open_stream(peer, protocol, allow_limited=allow_limited)
+        stream = await self._open(peer, protocol, allow_limited=allow_limited)
         async with stream, Supervisor() as sending:
             sending.spawn(request)
             count, sha = await read(stream)
@@ -270,7 +321,7 @@ class OurPeer:
         self.host.handle(ping.PROTOCOL, Registration(ping.serve, ping.MAX_INBOUND, on_limited=True))
 
     async def _hand_over(self, stream: MuxedStream) -> None:
-        self._manual.put_nowait(stream)
+        self._manual.put_nowait(OurStream(stream))
         await hang(stream)
 
 

@@ -6,7 +6,18 @@ Public names are loaded when first used, so importing peerup costs next to nothi
 from __future__ import annotations
 
 import importlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # what type checkers and editors see; it says the same as _HOME
+    from peerup.errors import PeerupError as PeerupError
+    from peerup.host.handlers import Registration as Registration
+    from peerup.host.host import Host as Host
+    from peerup.transport.base import Stream as Stream
+    from peerup.transport.memory import MemoryNetwork as MemoryNetwork
+    from peerup.transport.tcp import Tcp as Tcp
+    from peerup.wire.keys import PrivateKey as PrivateKey
+    from peerup.wire.multiaddr import Multiaddr as Multiaddr
+    from peerup.wire.peer_id import PeerId as PeerId
 
 __version__: Final = "0.1.0"
 

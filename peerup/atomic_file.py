@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -130,14 +129,15 @@ def _resolve(path: Path) -> Path:
 @contextlib.contextmanager
 def _temporary(target: Path, data: bytes, mode: int) -> Iterator[Path]:
     """Write ``data`` durably to a new file beside ``target``, gone again after the body."""
-    file, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    name = target.with_name(f".{target.name}.{os.urandom(8).hex()}.tmp")
+    file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     try:
         with open(file, "wb") as writer:
             writer.write(data)
             writer.flush()
             os.fchmod(file, mode)
             os.fsync(file)
-        yield Path(name)
+        yield name
     finally:
         with contextlib.suppress(FileNotFoundError):  # renamed: all went well
             os.unlink(name)

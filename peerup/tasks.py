@@ -66,7 +66,12 @@ class Supervisor:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._open = False
-        for child in tuple(self._children):
-            child.cancel()
+        try:
+            # A child that was spawned a moment ago gets its first step: one that is cancelled
+            # before it never reaches the ``finally`` that lets go of what it was given.
+            await asyncio.sleep(0)
+        finally:
+            for child in tuple(self._children):
+                child.cancel()
         # Children never raise, so the caller's own exception passes through unwrapped.
         await self._group.__aexit__(None, None, None)

@@ -60,6 +60,9 @@ class Wire:
     def can_dial(self, addr: Multiaddr) -> bool:
         return addr.components[0].protocol.name in {"ip4", "ip6"} and addr.has("tcp")
 
+    def close(self) -> None:
+        pass
+
     def can_listen(self, addr: Multiaddr) -> bool:
         return self.can_dial(addr) and not addr.is_circuit
 

@@ -62,6 +62,54 @@ def test_importing_peerup_loads_nothing_heavy() -> None:
     assert loaded_by(HEAVY, "peerup") == {}
 
 
+# What costs a short command more than its work does, and which it can do without.
+SLOW: Final = (
+    IO
+    | {"decimal", "json", "random", "shutil", "tempfile"}
+    | {"ifaddr", "noise", "uvloop", "cryptography.x509"}
+    | {f"cryptography.hazmat.primitives.{name}" for name in ("ciphers", "serialization")}
+    | {f"cryptography.hazmat.primitives.asymmetric.{name}" for name in ("ec", "rsa", "x25519")}
+)
+SETTINGS: Final = {"peerup.config.load", "peerup.config.schema", "peerup.wire.multiaddr"}
+
+RUN: Final = """
+import sys
+watched = set(sys.argv[1].split())
+seen = set(sys.modules)
+from peerup.cli.main import main
+assert main(sys.argv[2:]) == 0
+sys.exit(" ".join(sorted(watched & set(sys.modules) - seen)))
+"""
+
+
+def loaded_to_run(watched: set[str], *words: str) -> str:
+    """Run a command in a fresh interpreter; which of the watched modules does that load?"""
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, " ".join(sorted(watched)), *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout, result.stderr
+    return result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("word", ["--help", "version"])
+def test_help_and_version_load_little_more_than_python_does(word: str) -> None:
+    heavy = {"base58", "cryptography", "hashlib", "pathlib", "yaml"}
+    assert loaded_to_run(SLOW | SETTINGS | heavy, word) == ""
+
+
+def test_whoami_loads_what_a_key_and_its_place_need_and_no_more(tmp_path: Path) -> None:
+    relay = "/ip4/203.0.113.5/tcp/7777/p2p/12D3KooWRzaGMTqQbRHNMZkAYj8ALUXoK99qSjhiFLanDoVWK9An"
+    set_up = ("init", "--non-interactive", "--relay", relay, "--dir", str(tmp_path))
+    assert loaded_to_run({"ssl", "yaml"}, *set_up) == "yaml"  # so the test sees what there is
+    config = str(tmp_path / "config.yaml")
+    assert loaded_to_run(SLOW | SETTINGS, "whoami", "--config", config) == ""
+
+
 @pytest.mark.parametrize("name", ["peerup.__main__", "peerup.cli.main"])
 def test_the_entry_points_wait_with_asyncio_until_a_command_needs_it(name: str) -> None:
     assert loaded_by({"asyncio", "cryptography", "uvloop", "yaml", "ssl"}, name) == {}

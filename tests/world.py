@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
@@ -113,21 +114,52 @@ async def never(stream: MuxedStream) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+class Crashes(logging.Handler):
+    """Collects what was logged with a traceback, which only bugs are."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            self.seen.append(record.exc_info[1])
+
+    def watch(self) -> None:
+        logging.getLogger("peerup").addHandler(self)
+
+    def stop(self, *, failed: bool) -> None:
+        """Look no longer; raises for what was seen, unless the test has failed anyway."""
+        logging.getLogger("peerup").removeHandler(self)
+        if self.seen and not failed:
+            raise AssertionError(f"{len(self.seen)} tasks crashed") from self.seen[0]
+
+
 class World:
-    """Hosts on one memory network; leaving the block stops those that still run."""
+    """Hosts on one memory network; leaving the block stops those that still run.
+
+    Tasks that crash are only logged, so that others go on. Here each of them fails the test that
+    did not take it out of ``crashes``.
+    """
 
     def __init__(self) -> None:
         self.network = MemoryNetwork()
         self._running: dict[Host, AsyncExitStack] = {}
+        self._crashes = Crashes()
+        self.crashes = self._crashes.seen
 
     async def __aenter__(self) -> Self:
+        self._crashes.watch()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        for host in reversed(list(self._running)):
-            await self.stop(host)
+        try:
+            for host in reversed(list(self._running)):
+                await self.stop(host)
+        finally:
+            self._crashes.stop(failed=exc is not None)
 
     async def host(
         self,
@@ -156,6 +188,10 @@ class World:
         self._running[host] = stack
         return host
 
+    @property
+    def running(self) -> tuple[Host, ...]:
+        return tuple(self._running)
+
     async def stop(self, host: Host) -> None:
         """Close a host in order, as a program that ends does."""
         await self._running.pop(host).aclose()
@@ -183,5 +219,6 @@ class World:
         """Start a device that listens nowhere and holds a place at the relay."""
         host = await self.device(name, gater=gater)
         places = AutoRelay(host, {peer_of("relay"): [memory(RELAY_NUMBER)]})
+        self._running[host].callback(places.close)
         await until(lambda: places.held)
         return host

@@ -34,7 +34,11 @@ class Argument(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command: ``run`` is ``module:function``, a function from Namespace to exit code."""
+    """One command: ``run`` is ``module:function``, a function from Namespace to exit code.
+
+    ``summary`` is its line in the list of commands, ``about`` what its own help says: lines of
+    at most 80 characters, as they are printed.
+    """
 
     words: tuple[str, ...]
     run: str
@@ -65,8 +69,8 @@ SET_UP: Final = (
         ("init",),
         "peerup.cli.init:run",
         "create a configuration and an identity",
-        "Create identity.key, authorized_keys and config.yaml in ~/.config/peerup. Nothing that "
-        "exists is overwritten.",
+        "Create identity.key, authorized_keys and config.yaml in ~/.config/peerup.\n"
+        "Nothing that exists is overwritten.",
         "peerup init --non-interactive --relay /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW...",
         (
             Argument(
@@ -104,7 +108,7 @@ ACCESS: Final = (
         ("auth", "add"),
         "peerup.cli.auth:add",
         "let a peer in",
-        "Add a peer id to authorized_keys. A running daemon sees the change within seconds.",
+        "Add a peer id to authorized_keys. A running daemon sees the change within\nseconds.",
         "peerup auth add 12D3KooW... --name laptop --comment 'my old laptop'",
         (
             Argument(("peer",), "peer id, as `peerup whoami` prints it over there", "ID"),
@@ -179,10 +183,10 @@ RELAY: Final = (
         ("relay", "serve"),
         "peerup.cli.relay_serve:run",
         "run a relay in the foreground",
-        "Serve as a circuit relay v2 until stopped. The configuration is --config, "
-        "./relay-server.yaml, ~/.config/peerup/relay-server.yaml or "
-        "/etc/peerup/relay-server.yaml; where there is none, one is written to ~/.config/peerup "
-        "with a new key, and with only authorized peers let in.",
+        "Serve as a circuit relay v2 until stopped. The configuration is --config,\n"
+        "./relay-server.yaml, ~/.config/peerup/relay-server.yaml or\n"
+        "/etc/peerup/relay-server.yaml; where there is none, one is written to\n"
+        "~/.config/peerup with a new key, and with only authorized peers let in.",
         "peerup relay serve --listen /ip4/0.0.0.0/tcp/7777",
         (Argument(("--listen",), _LISTEN_HELP, "ADDR", "append"),),
     ),
@@ -190,7 +194,7 @@ RELAY: Final = (
         ("relay", "authorize"),
         "peerup.cli.relay_admin:authorize",
         "let a peer use the relay",
-        "Add a peer id to the relay's list. A running relay sees the change within seconds.",
+        "Add a peer id to the relay's list. A running relay sees the change within\nseconds.",
         "peerup relay authorize 12D3KooW... my home server",
         (
             Argument(("peer",), "peer id, as `peerup whoami` prints it over there", "ID"),
@@ -216,8 +220,8 @@ RELAY: Final = (
         ("relay", "info"),
         "peerup.cli.relay_admin:info",
         "print the relay's peer id and addresses",
-        "Print what clients need to know of this relay, addresses last and ready to paste after "
-        "`peerup init --relay`.",
+        "Print what clients need to know of this relay, addresses last and ready to\n"
+        "paste after `peerup init --relay`.",
         "peerup relay info --wait 10s",
         (
             Argument(("--wait",), "wait this long for the relay to be there and to accept", "10s"),
@@ -231,16 +235,16 @@ NETWORK: Final = (
         ("daemon",),
         "peerup.cli.daemon:run",
         "make this machine reachable, in the foreground",
-        "Stay connected to the relays and serve the configured services to authorized peers, "
-        "until Ctrl-C or SIGTERM.",
+        "Stay connected to the relays and serve the configured services to authorized\n"
+        "peers, until Ctrl-C or SIGTERM.",
         "peerup daemon",
     ),
     Command(
         ("proxy",),
         "peerup.cli.proxy:run",
         "reach a service of a peer through a local port",
-        "Listen on a local TCP port and carry each connection to a service of the peer, until "
-        "Ctrl-C or SIGTERM.",
+        "Listen on a local TCP port and carry each connection to a service of the peer,\n"
+        "until Ctrl-C or SIGTERM.",
         "peerup proxy home ssh 2222   (then: ssh -p 2222 localhost)",
         (
             _TARGET,
@@ -255,7 +259,7 @@ NETWORK: Final = (
         ("ping",),
         "peerup.cli.ping:run",
         "measure the round trip to a peer",
-        "Ping a peer until Ctrl-C, or -c times. Exit code 0 when it answered at least once.",
+        "Ping a peer until Ctrl-C, or -c times. Exit code 0 when it answered at least\nonce.",
         "peerup ping home -c 4",
         (
             _TARGET,

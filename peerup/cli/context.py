@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from peerup.atomic_file import create_exclusive
-from peerup.cli import output
-from peerup.config.authorized_keys import HEADER
+from peerup.cli import files, output
 from peerup.config.load import load_config, load_relay_config
-from peerup.config.paths import find_config, find_relay_config
+from peerup.config.paths import find_relay_config
 from peerup.config.units import parse_duration
 from peerup.errors import ConfigError, UsageError
 from peerup.wire.multiaddr import Multiaddr
@@ -31,7 +28,7 @@ def node_config(args: argparse.Namespace) -> Config:
     Raises:
         ConfigError: There is none, or it cannot be used.
     """
-    config = load_config(find_config(explicit_path(args)))
+    config = load_config(files.node_file(args))
     _warn(config.warnings)
     return config
 
@@ -42,7 +39,7 @@ def relay_config(args: argparse.Namespace) -> RelayConfig:
     Raises:
         ConfigError: There is none, or it cannot be used.
     """
-    path = find_relay_config(explicit_path(args))
+    path = find_relay_config(files.explicit_path(args))
     if path is None:
         raise ConfigError(
             "there is no relay configuration on this machine",
@@ -51,11 +48,6 @@ def relay_config(args: argparse.Namespace) -> RelayConfig:
     config = load_relay_config(path)
     _warn(config.warnings)
     return config
-
-
-def explicit_path(args: argparse.Namespace) -> Path | None:
-    """Return what ``--config`` says, if it was given."""
-    return Path(args.config) if args.config else None
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -106,17 +98,6 @@ def duration(text: str, option: str) -> float:
             f"{option} {text} is not a duration", hint="Write it as 500ms, 10s or 1m30s."
         )
     return seconds
-
-
-def create_peer_list(path: Path | None) -> bool:
-    """Create an empty list of authorized peers, which lets nobody in; False if one is there."""
-    if path is None:
-        return False
-    try:
-        create_exclusive(path, HEADER.encode())
-    except FileExistsError:
-        return False
-    return True
 
 
 def describe(entry: Entry, names: str = "") -> str:

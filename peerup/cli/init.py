@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from peerup.atomic_file import create_exclusive
-from peerup.cli import context, output
+from peerup.cli import context, files, output
+from peerup.config import authorized_keys
 from peerup.config.identity import create_identity, load_identity
 from peerup.config.load import parse_config, parse_relay_address
 from peerup.config.paths import NODE_FILE, user_dir
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     peer = _identity(config.identity.key_file)
     list_file = config.security.authorized_keys_file
-    created = context.create_peer_list(list_file)
+    assert list_file is not None  # as the template names one
+    created = authorized_keys.create(list_file)
     try:
         create_exclusive(path, text.encode())  # last: where it is, all the rest is too
     except FileExistsError:
@@ -83,7 +85,7 @@ def _listen(args: argparse.Namespace) -> tuple[Multiaddr, ...]:
 
 def _path(args: argparse.Namespace) -> Path:
     """Return where the configuration is to be, absolute as others will read it in messages."""
-    explicit = context.explicit_path(args)
+    explicit = files.explicit_path(args)
     if explicit is None:
         directory = Path(args.dir) if args.dir else user_dir()
         return (directory / NODE_FILE).absolute()

@@ -1,15 +1,13 @@
 """The only place that prints: results to stdout, progress and errors to stderr.
 
-Every line passes through :func:`peerup.wire.printable.printable`, so that no name, comment,
-error text or agent string, whoever wrote it, can move the cursor or forge a line.
+Every line passes through :func:`peerup.wire.printable.printable` or is ASCII already, so that no
+name, comment, error text or agent string, whoever wrote it, can move the cursor or forge a line.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Mapping
 from typing import Final, TextIO
 
 from peerup.wire.printable import printable
@@ -27,9 +25,15 @@ def line(text: str = "") -> None:
     _write(sys.stdout, printable(text, MAX_LINE))
 
 
-def json_line(value: Mapping[str, object]) -> None:
-    """Print one JSON object on a line of its own, in ASCII."""
-    _write(sys.stdout, json.dumps(value, separators=(",", ":")))
+def ascii_line(text: str) -> None:
+    """Print one line of a result, however long, with its escapes as they are.
+
+    Raises:
+        ValueError: ``text`` is not printable ASCII, which JSON made by ``json_output`` is.
+    """
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("not one line of printable ASCII")
+    _write(sys.stdout, text)
 
 
 def progress(text: str = "") -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from peerup.cli import context, output, runner
+from peerup.cli import context, json_output, output, runner
 from peerup.errors import UsageError
-from peerup.node.diagnostics import PingReply, PingStatistics, ping, summarise
+from peerup.node.diagnostics import PingReply, PingStatistics, PingTally, ping
 from peerup.node.node import Node
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         runner.run_once(lambda: _ping(config, args.count or NO_END, interval, report), args)
     except KeyboardInterrupt:
-        if not report.replies:
+        if not report.tally.sent:
             raise
     finally:  # also when the connection breaks: what was measured counts
         report.finish()
-    return 0 if any(reply.rtt_ms is not None for reply in report.replies) else CANNOT_REACH
+    return 0 if report.tally.received else CANNOT_REACH
 
 
 async def _ping(config: Config, count: int, interval: float, report: _Report) -> int:
@@ -54,7 +54,7 @@ class _Report:
 
     def __init__(self, target: str, *, json: bool) -> None:
         self.target = target
-        self.replies: list[PingReply] = []
+        self.tally = PingTally()
         self._json = json
 
     def start(self, peer: PeerId) -> None:
@@ -63,9 +63,9 @@ class _Report:
         output.progress("Connecting...")
 
     def add(self, peer: PeerId, reply: PingReply) -> None:
-        self.replies.append(reply)
+        self.tally.add(reply)
         if self._json:
-            output.json_line(_reply_json(peer, reply))
+            json_output.json_line(_reply_json(peer, reply))
         elif reply.rtt_ms is None:
             output.line(f"seq={reply.seq} error={reply.error}")
         else:
@@ -73,11 +73,11 @@ class _Report:
 
     def finish(self) -> None:
         """Print the statistics, if there is anything to print them of."""
-        if not self.replies:
+        if not self.tally.sent:
             return
-        statistics = summarise(self.replies)
+        statistics = self.tally.statistics()
         if self._json:
-            output.json_line(_statistics_json(statistics))
+            json_output.json_line(_statistics_json(statistics))
             return
         output.line()
         output.line(f"--- {self.target} ping statistics ---")

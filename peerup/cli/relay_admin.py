@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from peerup.cli import context, output
+from peerup.cli import context, json_output, output
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
@@ -74,7 +74,7 @@ def info(args: argparse.Namespace) -> int:
     wait = None if args.wait is None else context.duration(args.wait, "--wait")
     found = _look(args) if wait is None else _wait(args, wait)
     if args.json:
-        output.json_line(found.to_json())
+        json_output.json_line(found.to_json())
     else:
         found.print()
     if not found.addresses:

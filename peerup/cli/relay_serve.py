@@ -6,7 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from peerup.atomic_file import create_exclusive
-from peerup.cli import context, output, runner
+from peerup.cli import context, files, output, runner
+from peerup.config import authorized_keys
 from peerup.config.identity import create_identity
 from peerup.config.load import parse_relay_config
 from peerup.config.paths import RELAY_FILE, find_relay_config, user_dir
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 def _config(args: argparse.Namespace) -> RelayConfig:
     """Return the configuration that there is, or write one; a missing key is created."""
     listen = context.listen_addresses(args.listen or ())
-    if find_relay_config(context.explicit_path(args)) is None:
+    if find_relay_config(files.explicit_path(args)) is None:
         _write_default(listen or default_relay_listen())
         return context.relay_config(args)
     config = context.relay_config(args)
@@ -49,8 +50,10 @@ def _write_default(listen: Sequence[Multiaddr]) -> None:
     text = relay_template(listen=listen)
     config = parse_relay_config(text, path)  # says where the other files belong
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    list_file = config.security.authorized_keys_file
+    assert list_file is not None  # as the template names one
     _create_key(config)
-    context.create_peer_list(config.security.authorized_keys_file)
+    authorized_keys.create(list_file)
     create_exclusive(path, text.encode())  # last: where it is, all the rest is too
     output.progress(f"No relay configuration found; wrote {path}")
     output.progress("Only authorized peers may use the relay: `peerup relay authorize ID`.")

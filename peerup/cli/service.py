@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerup.cli import context, output
+from peerup.cli import context, files, output
 from peerup.config.edit import add_service, remove_service, set_service_enabled
-from peerup.config.paths import find_config
 
 if TYPE_CHECKING:
     import argparse
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def add(args: argparse.Namespace) -> int:
     """Expose a service; doing it twice is no error."""
-    path = _path(args)
+    path = files.node_file(args)
     if add_service(path, args.name, args.address):
         _report(f"Added service: {args.name} -> {args.address}", path)
     else:
@@ -39,7 +38,7 @@ def list_services(args: argparse.Namespace) -> int:
 
 def remove(args: argparse.Namespace) -> int:
     """Forget a service."""
-    path = _path(args)
+    path = files.node_file(args)
     remove_service(path, args.name)
     _report(f"Removed service: {args.name}", path)
     return 0
@@ -56,17 +55,12 @@ def disable(args: argparse.Namespace) -> int:
 
 
 def _switch(args: argparse.Namespace, *, enabled: bool) -> int:
-    path, state = _path(args), "enabled" if enabled else "disabled"
+    path, state = files.node_file(args), "enabled" if enabled else "disabled"
     if set_service_enabled(path, args.name, enabled):
         _report(f"Service {args.name} is now {state}", path)
     else:
         output.line(f"Service {args.name} is {state} already")
     return 0
-
-
-def _path(args: argparse.Namespace) -> Path:
-    """Return the file to change; one that does not load yet may be what a change mends."""
-    return find_config(context.explicit_path(args))
 
 
 def _report(what: str, path: Path) -> None:

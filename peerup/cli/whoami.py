@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerup.cli import context, output
+from peerup.cli import files, output
 from peerup.config.identity import load_identity
+from peerup.config.source import load_key_file
 from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the peer id and nothing else. Never creates a key."""
-    config = context.node_config(args)
-    key = load_identity(config.identity.key_file)
+    """Print the peer id and nothing else. Never creates a key.
+
+    It is all that counts, so a mistake elsewhere in the configuration does not matter here.
+    """
+    key = load_identity(load_key_file(files.node_file(args)))
     output.line(str(PeerId.from_public_key(key.public_key)))
     return 0

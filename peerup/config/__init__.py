@@ -1,8 +1,9 @@
 """The files peerup keeps: configuration, authorized peers and the identity key.
 
-``paths`` finds them, ``load`` reads a configuration into ``schema``, ``edit`` changes one
-setting and keeps the user's comments, ``template`` writes the first one. ``authorized_keys``
-and ``identity`` are the other two files. All of them are shared with the Go implementation.
+``paths`` finds them, ``source`` reads a configuration as far as where the key is, ``load`` all
+of it into ``schema``, ``edit`` changes one setting and keeps the user's comments, ``template``
+writes the first one. ``authorized_keys`` and ``identity`` are the other two files. All of them
+are shared with the Go implementation.
 
 Nothing is imported here, so that a command that needs only the key does not load YAML.
 """

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from peerup.atomic_file import PRIVATE, locked, read_whole, write_atomic
+from peerup.atomic_file import PRIVATE, create_exclusive, locked, read_whole, write_atomic
 from peerup.config.paths import check_directory
 from peerup.config.text import one_line, shown
 from peerup.errors import ConfigError
@@ -61,6 +61,21 @@ def load(path: Path) -> tuple[Entry, ...]:
             cannot be understood, or contradicts an earlier one: the message says which.
     """
     return _parse(_read_trusted(path)[0], path)
+
+
+def create(path: Path) -> bool:
+    """Create an empty list, which lets nobody in; False if there is a file already.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    try:
+        create_exclusive(path, HEADER.encode())
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"failed to write {path}: {error.strerror}") from error
+    return True
 
 
 def add(path: Path, peer: PeerId, comment: str = "") -> bool:
@@ -115,7 +130,7 @@ def _parse(data: bytes, path: Path) -> tuple[Entry, ...]:
         try:
             entry = _parse_line(raw, number)
         except ValueError as error:
-            raise ConfigError(f"{path}: {error}") from error
+            raise ConfigError(f"{path}: {error}", hint="Mend that line, or remove it.") from error
         if entry is None:
             continue
         first = seen.setdefault(entry.peer, entry)

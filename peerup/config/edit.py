@@ -19,7 +19,8 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from peerup.atomic_file import locked, read_whole, write_atomic
 from peerup.config import schema
-from peerup.config.load import BOM, parse_config, parse_relay_address
+from peerup.config.load import parse_config, parse_relay_address
+from peerup.config.source import BOM
 from peerup.config.text import MAX_NAME_CHARS, shown
 from peerup.config.yaml_edit import Document
 from peerup.config.yaml_reader import MAX_CONFIG_BYTES, decode

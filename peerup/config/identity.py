@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_KEY_BYTES: Final = 16 * 1024  # the longest is RSA, which we name in the error
+RESTORE: Final = "Put the key back from your backup: others know this machine by it."
 
 
 def load_identity(path: Path) -> PrivateKey:
@@ -30,7 +31,7 @@ def load_identity(path: Path) -> PrivateKey:
     except FileNotFoundError as error:
         raise ConfigError(
             f"identity key not found: {path}",
-            hint="Run `peerup init` to create one; or put back the key from your backup.",
+            hint=f"{RESTORE} For a new one, move the configuration away and run `peerup init`.",
         ) from error
     except OSError as error:
         raise ConfigError(f"failed to read key from {path}: {error.strerror}") from error
@@ -38,10 +39,12 @@ def load_identity(path: Path) -> PrivateKey:
         raise ConfigError(
             f"{path}: insecure permissions {mode:04o} (expected 0600); fix with: chmod 600 {path}"
         )
+    if not data:
+        raise ConfigError(f"failed to unmarshal key from {path}: the file is empty", hint=RESTORE)
     try:
         return PrivateKey.from_protobuf(data)
     except ValueError as error:
-        raise ConfigError(f"failed to unmarshal key from {path}: {error}") from error
+        raise ConfigError(f"failed to unmarshal key from {path}: {error}", hint=RESTORE) from error
 
 
 def create_identity(path: Path) -> PrivateKey:

@@ -11,11 +11,10 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from peerup.atomic_file import OTHERS, read_whole
 from peerup.config import schema, units
-from peerup.config.paths import check_directory
+from peerup.config.source import key_file, parse_root, read_config
 from peerup.config.text import shown
-from peerup.config.yaml_reader import MAX_CONFIG_BYTES, MAX_WARNINGS, Section, compose, decode
+from peerup.config.yaml_reader import MAX_WARNINGS
 from peerup.errors import ConfigError
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from peerup.config.yaml_reader import Section
+
 T = TypeVar("T")
 
 MAX_COUNT: Final = 2**31 - 1  # of anything counted in the file
-
-BOM: Final = "\ufeff"
 
 
 def load_config(path: Path) -> schema.Config:
@@ -49,36 +48,17 @@ def load_relay_config(path: Path) -> schema.RelayConfig:
     return parse_relay_config(read_config(path), path)
 
 
-def read_config(path: Path) -> str:
-    """Return the text of a configuration file that nobody else may read or write.
-
-    Raises:
-        ConfigError: It is missing, too large, not UTF-8, or others have access to it.
-    """
-    try:
-        data, mode = read_whole(path, MAX_CONFIG_BYTES)
-    except OSError as error:
-        raise ConfigError(f"failed to read config file {path}: {error.strerror}") from error
-    if mode & OTHERS:
-        raise ConfigError(
-            f"config file {path} has overly permissive mode {mode:04o}; "
-            f"expected 0600 - fix with: chmod 600 {path}"
-        )
-    check_directory(path.parent)
-    return decode(data, path)
-
-
 def parse_config(text: str, path: Path) -> schema.Config:
     """Return the settings in ``text``; ``path`` is for messages and for relative paths.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    root = _root(text, path)
+    root = parse_root(text, path)
     return schema.Config(
         path=path.absolute(),
         version=_version(root),
-        identity=_identity(root.section("identity")),
+        identity=schema.Identity(key_file(root)),
         network=_network(root.section("network")),
         relay=_relays(root.section("relay")),
         discovery=_discovery(root.section("discovery")),
@@ -93,11 +73,11 @@ def parse_config(text: str, path: Path) -> schema.Config:
 
 def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
     """Return the relay settings in ``text``, as ``parse_config`` does for a node."""
-    root = _root(text, path)
+    root = parse_root(text, path)
     return schema.RelayConfig(
         path=path.absolute(),
         version=_version(root),
-        identity=_identity(root.section("identity")),
+        identity=schema.Identity(key_file(root)),
         network=_network(root.section("network")),
         discovery=_discovery(root.section("discovery")),
         security=_security(root.section("security")),
@@ -106,10 +86,6 @@ def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
         telemetry=_telemetry(root.section("telemetry")),
         warnings=_warnings(root),  # last: by now all that is known was asked for
     )
-
-
-def _root(text: str, path: Path) -> Section:
-    return Section.of(compose(text.removeprefix(BOM), path), path)
 
 
 def _warnings(root: Section) -> tuple[str, ...]:
@@ -124,13 +100,6 @@ def _version(root: Section) -> int:
             f"supported version {schema.VERSION}; please upgrade peerup"
         )
     return version or schema.VERSION
-
-
-def _identity(section: Section) -> schema.Identity:
-    key_file = _path(section, "key_file")
-    if key_file is None:
-        raise ConfigError(f"{section.path}:{section.line}: identity.key_file is required")
-    return schema.Identity(key_file)
 
 
 def _network(section: Section) -> schema.Network:
@@ -191,7 +160,7 @@ def _discovery(section: Section) -> schema.Discovery:
 
 def _security(section: Section) -> schema.Security:
     gating = section.flag("enable_connection_gating", default=True)
-    authorized_keys = _path(section, "authorized_keys_file")
+    authorized_keys = section.file("authorized_keys_file")
     if gating and authorized_keys is None:
         raise ConfigError(
             f"{section.path}:{section.line}: security.authorized_keys_file is required when "
@@ -316,16 +285,6 @@ def _listen_address(section: Section, default: str) -> str:
         return default
     found.parsed(schema.split_host_port)
     return found.text
-
-
-def _path(section: Section, key: str) -> Path | None:
-    """Return the path of ``key`` in the configuration's directory, None when absent."""
-    found = section.text(key)
-    if found is None or not found.text:
-        return None
-    if "\0" in found.text:
-        raise found.refused("allowed is the path of a file")
-    return section.path.absolute().parent / found.text
 
 
 def _each(section: Section, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:

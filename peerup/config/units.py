@@ -7,7 +7,6 @@ write the same files. Sizes count in 1024s.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Final
 
 MAX_TEXT_CHARS: Final = 64
@@ -27,7 +26,7 @@ _NANOSECONDS: Final = {
 _SECOND_NS: Final = _NANOSECONDS["s"]
 _SIZES: Final = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
-_STEP: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
+_STEP: Final = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)([^0-9.]*)")
 _SIZE: Final = re.compile(r"([0-9]+) *([A-Z]*)")
 
 
@@ -44,16 +43,17 @@ def parse_duration(text: str) -> float:
         return 0.0
     if not digits:
         raise ValueError(f'invalid duration "{text}"')
-    total, offset = Decimal(0), 0
+    total = offset = 0
     while offset < len(digits):
         step = _STEP.match(digits, offset)
         if step is None:
             raise ValueError(f'invalid duration "{text}"')
-        total += Decimal(step[1]) * _unit(step[2], text)
+        whole, fraction, unit = step.groups()
+        total += int(whole + fraction) * _unit(unit, text) // 10 ** len(fraction)
         offset = step.end()
     if total > MAX_DURATION_NS:
         raise ValueError(f'invalid duration "{text}": above 292 years')
-    return sign * int(total) / _SECOND_NS
+    return sign * total / _SECOND_NS
 
 
 def _unit(name: str, text: str) -> int:
@@ -66,7 +66,8 @@ def _unit(name: str, text: str) -> int:
 
 def format_duration(seconds: float) -> str:
     """Return ``seconds`` as Go prints a duration: ``2m0s``, ``1h0m0s``, ``1.5s``, ``500ms``."""
-    nanoseconds = round(Decimal(seconds) * _SECOND_NS)
+    whole, fraction = divmod(seconds, 1)  # apart: a float does not hold 63 bits
+    nanoseconds = int(whole) * _SECOND_NS + round(fraction * _SECOND_NS)
     if nanoseconds == 0:
         return "0s"
     sign, rest = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)

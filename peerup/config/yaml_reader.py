@@ -123,7 +123,8 @@ def compose(text: str, path: Path) -> Node | None:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
         raise ConfigError(
-            f"{path}:{mark.line + 1 if mark else 1}: failed to parse YAML: {problem}"
+            f"{path}:{mark.line + 1 if mark else 1}: failed to parse YAML: {problem}",
+            hint="Look at indentation and quotes, in that line and above it.",
         ) from error
     except ReaderError as error:  # before parsing: a character that YAML forbids
         line = text.count("\n", 0, error.position) + 1
@@ -217,6 +218,15 @@ class Section:
         """Return the text of ``key``, ``default`` when absent or empty."""
         found = self.text(key)
         return found.text if found and found.text else default
+
+    def file(self, key: str) -> Path | None:
+        """Return the path under ``key`` in the configuration's directory, None when absent."""
+        found = self.text(key)
+        if found is None or not found.text:
+            return None
+        if "\0" in found.text:
+            raise found.refused("allowed is the path of a file")
+        return self.path.absolute().parent / found.text
 
     def texts(self, key: str) -> tuple[Text, ...]:
         """Return the items of the list under ``key``, none when absent."""

@@ -51,7 +51,9 @@ class AdvertisedAddresses:
 
     @property
     def all(self) -> tuple[Multiaddr, ...]:
-        return (self.listening + self.relayed)[:MAX_ADVERTISED]
+        """Both; too many of our own give way, as those of relays work from everywhere."""
+        relayed = self.relayed
+        return self.listening[: MAX_ADVERTISED - len(relayed)] + relayed
 
     def for_peer_at(self, remote: Multiaddr) -> tuple[Multiaddr, ...]:
         """Return what is worth telling a peer at ``remote``: no loopback to other machines."""

@@ -93,8 +93,11 @@ class Dialer:
         if dial is None:
             dial = self._under_way[peer] = asyncio.get_running_loop().create_future()
             dial.add_done_callback(lambda done: done.cancelled() or done.exception())
-            if self._tasks.spawn(self._run, peer, self._order(peer, addrs), dial) is None:
-                raise ConnectionClosedError("the host is closed")
+            task = self._tasks.spawn(self._run, peer, self._order(peer, addrs), dial)
+            if task is None:
+                self._settle(peer, dial)
+            else:  # one that is cancelled before its first step runs none of its own code
+                task.add_done_callback(lambda _: self._settle(peer, dial))
         # One caller that gives up must not take the dial from the others.
         return await asyncio.shield(dial)
 
@@ -122,9 +125,14 @@ class Dialer:
             if not done.done():
                 done.set_exception(why)
         finally:
-            self._under_way.pop(peer, None)
-            if not done.done():
-                done.cancel()
+            self._settle(peer, done)
+
+    def _settle(self, peer: PeerId, dial: asyncio.Future[MuxedConnection]) -> None:
+        """A dial is over. Without a result it was cancelled, as only a closing host does."""
+        if self._under_way.get(peer) is dial:
+            del self._under_way[peer]
+        if not dial.done():
+            dial.set_exception(ConnectionClosedError("the host is closed"))
 
     async def _race(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
         causes: dict[str, Exception] = {}

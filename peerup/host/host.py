@@ -119,6 +119,8 @@ class Host:
             log.debug("%d connections did not close in time", len(self.connections))
         finally:
             await self.tasks.__aexit__(kind, exc, tb)
+            for transport in self._transports:
+                transport.close()
 
     # --- addresses and transports -----------------------------------------------------
 
@@ -197,6 +199,8 @@ class Host:
             known = dict.fromkeys(given + self.peerstore.addrs(peer))
             usable = [addr for addr in known if not (direct and addr.is_circuit)]
             conn = await self._dialer.dial(peer, usable)
+            while direct and conn.relayed:  # that was the dial of somebody less particular
+                conn = await self._dialer.dial(peer, usable)
         await self._greeted_of(conn)
         if conn.reason is not None:
             raise conn.reason

@@ -89,7 +89,10 @@ def explain_reset(
 ) -> NotAuthorizedError | ResourceLimitError | StreamResetError:
     """Return the error that the code of a reset stands for."""
     if why.by_peer and why.code == StreamCode.GATED:
-        return NotAuthorizedError(f"the peer does not let us use {protocol}")
+        return NotAuthorizedError(
+            f"the peer does not let us use {protocol}",
+            hint="Ask the other side to allow it: `peerup auth add`, or allowed_peers of a service.",
+        )
     if why.by_peer and why.code == StreamCode.RESOURCE_LIMIT_EXCEEDED:
         return ResourceLimitError(f"the peer has no room for another {protocol} stream")
     return why

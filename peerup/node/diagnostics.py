@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from peerup.errors import NotAuthorizedError, PeerupError
 from peerup.protocols import ping as protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable
 
     from peerup.node.node import Node
     from peerup.wire.peer_id import PeerId
@@ -74,16 +75,42 @@ async def _ping_once(node: Node, peer: PeerId, seq: int) -> PingReply:
     return PingReply(seq, seconds * 1000, path, address)
 
 
-def summarise(replies: Sequence[PingReply]) -> PingStatistics:
+@dataclass(slots=True)
+class PingTally:
+    """Counts pings as they come; however many there are, it takes no more memory."""
+
+    sent: int = 0
+    received: int = 0
+    _total_ms: float = 0.0
+    _min_ms: float = math.inf
+    _max_ms: float = 0.0
+
+    def add(self, reply: PingReply) -> None:
+        """Count one more ping, answered or lost."""
+        self.sent += 1
+        if reply.rtt_ms is not None:
+            self.received += 1
+            self._total_ms += reply.rtt_ms
+            self._min_ms = min(self._min_ms, reply.rtt_ms)
+            self._max_ms = max(self._max_ms, reply.rtt_ms)
+
+    def statistics(self) -> PingStatistics:
+        """Return the statistics of what was counted so far."""
+        lost = self.sent - self.received
+        return PingStatistics(
+            sent=self.sent,
+            received=self.received,
+            lost=lost,
+            loss_pct=100 * lost / self.sent if self.sent else 0.0,
+            min_ms=self._min_ms if self.received else 0.0,
+            avg_ms=self._total_ms / self.received if self.received else 0.0,
+            max_ms=self._max_ms,
+        )
+
+
+def summarise(replies: Iterable[PingReply]) -> PingStatistics:
     """Return the statistics of ``replies``."""
-    times = [reply.rtt_ms for reply in replies if reply.rtt_ms is not None]
-    sent, received = len(replies), len(times)
-    return PingStatistics(
-        sent=sent,
-        received=received,
-        lost=sent - received,
-        loss_pct=100 * (sent - received) / sent if sent else 0.0,
-        min_ms=min(times, default=0.0),
-        avg_ms=sum(times) / received if received else 0.0,
-        max_ms=max(times, default=0.0),
-    )
+    tally = PingTally()
+    for reply in replies:
+        tally.add(reply)
+    return tally.statistics()

@@ -52,8 +52,9 @@ class Gatekeeper:
         self._file = file
         self._relays = frozenset(relays)
         self._stamp = _stamp_of(file)
-        self._expiring = False  # whether time alone can change who is allowed
-        self._allowed = self._read() if file else frozenset()
+        self._unreadable: Stamp | tuple[()] = ()  # the file that we complained about last
+        self._entries = authorized_keys.load(file) if file else ()
+        self._allowed = self._current()
         if file and inbound and not self._allowed:
             log.warning("%s lists nobody: every inbound connection will be refused", file)
 
@@ -81,16 +82,8 @@ class Gatekeeper:
         """
         if self._file is None:
             return frozenset()
-        stamp = _stamp_of(self._file)
-        if stamp == self._stamp and not self._expiring:
-            return frozenset()
-        changed, self._stamp = stamp != self._stamp, stamp
-        try:
-            allowed = self._read()
-        except ConfigError as why:
-            if changed:
-                log.error("keeping the list of authorized peers as it was: %s", why)  # noqa: TRY400
-            return frozenset()
+        self._reload(self._file)
+        allowed = self._current()
         removed, added = self._allowed - allowed, allowed - self._allowed
         for peer in added:
             log.info("peer authorized", extra={"peer": peer})
@@ -99,12 +92,27 @@ class Gatekeeper:
         self._allowed = allowed
         return removed
 
-    def _read(self) -> frozenset[PeerId]:
-        assert self._file is not None
+    def _reload(self, file: Path) -> None:
+        """Take over the file if it is another one than before, and one that can be read.
+
+        One that cannot be read is tried again each time: a mode that is mended leaves no mark.
+        """
+        stamp = _stamp_of(file)
+        if stamp == self._stamp:
+            return
+        try:
+            entries = authorized_keys.load(file)
+        except ConfigError as why:
+            if stamp != self._unreadable:
+                log.error("keeping the list of authorized peers as it was: %s", why)  # noqa: TRY400
+            self._unreadable = stamp
+            return
+        self._stamp, self._unreadable, self._entries = stamp, (), entries
+
+    def _current(self) -> frozenset[PeerId]:
+        """Return who is listed and has not expired."""
         now = time.time_ns() / 1e9
-        entries = authorized_keys.load(self._file)
-        self._expiring = any(entry.expires is not None for entry in entries)
-        return frozenset(entry.peer for entry in entries if not entry.expired(now))
+        return frozenset(entry.peer for entry in self._entries if not entry.expired(now))
 
     async def watch(self, on_change: Callable[[frozenset[PeerId]], None]) -> None:
         """Look at the file each second for ever; tell ``on_change`` who was removed."""

@@ -84,6 +84,7 @@ class Node:
             if self._serving:
                 await self._listen(self.config.network.listen_addresses)
                 self.relays = AutoRelay(host, self._relays)
+                self._stack.callback(self.relays.close)
             host.tasks.spawn(self.gatekeeper.watch, host.recheck)
         except BaseException:
             await self._stack.aclose()

@@ -37,8 +37,8 @@ async def open_proxy(
         return await open_service(node, peer, service)
 
     def on_failure(why: Exception) -> None:
-        hint = why.hint if isinstance(why, PeerupError) else ""
-        log.warning("cannot reach service %s of %s: %s. %s", service, peer, why, hint)
+        hint = f". {why.hint}" if isinstance(why, PeerupError) and why.hint else ""
+        log.warning("cannot reach service %s of %s: %s%s", service, peer, why, hint)
 
     listener = LocalPort(open_stream, on_failure)
     await listener.listen(host, port)

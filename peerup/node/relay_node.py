@@ -45,7 +45,13 @@ class RelayNode:
             ConfigError: a file is missing, damaged or open to others.
         """
         self.config = config
-        self.gatekeeper = Gatekeeper(keys_file_of(config.security, config.path))
+        keys_file = keys_file_of(config.security, config.path)
+        if keys_file is not None and not keys_file.exists():
+            raise ConfigError(
+                f"the list of authorized peers is missing: {keys_file}",
+                hint="`peerup relay authorize ID` creates it with its first peer.",
+            )
+        self.gatekeeper = Gatekeeper(keys_file)
         self.host = Host(
             load_identity(config.identity.key_file),
             transports=[Tcp],

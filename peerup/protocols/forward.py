@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -98,7 +99,7 @@ class LocalPort:
             sock = socket.create_server((host, port), family=_family(host), backlog=256)
         except OSError as why:
             raise UsageError(
-                f"cannot listen on {host}:{port}: {why.strerror or why}",
+                f"cannot listen on {host}:{port}: {os.strerror(why.errno) if why.errno else why}",
                 hint="Choose another local port, or stop the program that has this one.",
             ) from why
         sock.setblocking(False)

@@ -104,23 +104,25 @@ class Identify:
         """Return everything that identify writes on one stream, prefixes and all."""
         self._sequence = max(self._sequence + 1, time.time_ns())
         addrs = self._host.addresses.for_peer_at(conn.remote_addr)
+        protocols = self._host.handlers.protocols
         while True:
-            identity = self._identity(conn, addrs)
             try:
-                messages = wire.encode_identify(identity)
+                messages = wire.encode_identify(self._identity(conn, addrs, protocols))
             except ValueError:
-                if not addrs:
+                if not addrs and not protocols:
                     raise
-                addrs = addrs[: len(addrs) // 2]  # half of them is better than none
+                addrs, protocols = _less_of(addrs, protocols)
             else:
                 return b"".join(join(message) for message in messages)
 
-    def _identity(self, conn: MuxedConnection, addrs: tuple[Multiaddr, ...]) -> wire.Identify:
+    def _identity(
+        self, conn: MuxedConnection, addrs: tuple[Multiaddr, ...], protocols: tuple[str, ...]
+    ) -> wire.Identify:
         host = self._host
         return wire.Identify(
             public_key=host.key.public_key.to_protobuf(),
             listen_addrs=tuple(addr.to_bytes() for addr in addrs),
-            protocols=host.handlers.protocols,
+            protocols=protocols,
             observed_addr=conn.remote_addr.to_bytes(),
             protocol_version="",
             agent_version=host.agent,
@@ -163,6 +165,19 @@ async def _read_all(stream: MuxedStream) -> wire.Identify:
         if len(messages) > wire.MAX_MESSAGES:
             raise RemoteProtocolError(f"identify: more than {wire.MAX_MESSAGES} messages")
     return wire.merge(messages)
+
+
+def _less_of(
+    addrs: tuple[Multiaddr, ...], protocols: tuple[str, ...]
+) -> tuple[tuple[Multiaddr, ...], tuple[str, ...]]:
+    """Halve what takes more room, as half of it is better than nothing.
+
+    Circuit addresses are last and stay longest. A protocol that is left out can be used all the
+    same, as whoever wants it asks for it by name.
+    """
+    if 2 * sum(len(addr.to_bytes()) for addr in addrs) > sum(map(len, protocols)):
+        return addrs[(len(addrs) + 1) // 2 :], protocols
+    return addrs, protocols[: len(protocols) // 2]
 
 
 def _believable(conn: MuxedConnection, addrs: list[Multiaddr]) -> list[Multiaddr]:

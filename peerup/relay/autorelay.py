@@ -13,7 +13,7 @@ from peerup.errors import (
     PeerupError,
     RelayRefusedError,
 )
-from peerup.relay.client import relay_refuses, reserve
+from peerup.relay.client import connect, relay_refuses, reserve
 from peerup.relay.reservations import Attempts
 
 if TYPE_CHECKING:
@@ -36,8 +36,15 @@ class AutoRelay:
         self._host = host
         self.held: dict[PeerId, Reservation] = {}
         self.failed: dict[PeerId, Exception] = {}
-        for relay, addrs in relays.items():
-            host.tasks.spawn(self._keep, relay, tuple(addrs))
+        self._tasks = [
+            host.tasks.spawn(self._keep, relay, tuple(addrs)) for relay, addrs in relays.items()
+        ]
+
+    def close(self) -> None:
+        """Ask no more; the places end with their connections. Idempotent."""
+        for task in self._tasks:
+            if task is not None:
+                task.cancel()
 
     async def _keep(self, relay: PeerId, addrs: tuple[Multiaddr, ...]) -> None:
         attempts = Attempts()
@@ -49,7 +56,7 @@ class AutoRelay:
         """Ask once and hold for as long as it lasts; return how long to wait before the next."""
         chance = random.random()  # noqa: S311  spreads load, guards nothing
         try:
-            conn = await self._host.connect(relay, addrs, direct=True)
+            conn = await connect(self._host, relay, addrs)
             reservation = await reserve(self._host, conn)
         except NotAuthorizedError:
             self._lost(relay, relay_refuses(relay))
@@ -80,8 +87,8 @@ class AutoRelay:
     def _lost(self, relay: PeerId, why: Exception | None) -> None:
         known = self.failed.get(relay)
         if self.held.pop(relay, None) is not None or str(known) != str(why):
-            hint = why.hint if isinstance(why, PeerupError) else ""
-            log.warning("no relay reservation: %s. %s", why, hint, extra={"relay": relay})
+            hint = f". {why.hint}" if isinstance(why, PeerupError) and why.hint else ""
+            log.warning("no relay reservation: %s%s", why, hint, extra={"relay": relay})
         if why is not None:
             self.failed[relay] = why
         self._host.addresses.set_relayed(str(relay), ())

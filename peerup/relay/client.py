@@ -11,7 +11,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import NotAuthorizedError, PeerupError, RelayRefusedError, RemoteProtocolError
+from peerup.errors import (
+    DialError,
+    NotAuthorizedError,
+    PeerupError,
+    RelayRefusedError,
+    RemoteProtocolError,
+)
 from peerup.host.handlers import Registration
 from peerup.transport.endpoints import CircuitLimits, Endpoints, Role
 from peerup.transport.messages import expect_message, write_message
@@ -29,12 +35,14 @@ from peerup.wire.circuit import (
     open_voucher,
 )
 from peerup.wire.multiaddr import Multiaddr, decode_each
+from peerup.wire.peer_id import PeerId
 from peerup.wire.protobuf import decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from peerup.host.host import Host
     from peerup.transport.muxed import MuxedConnection, MuxedStream
-    from peerup.wire.peer_id import PeerId
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ RESERVE_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
 MAX_RELAY_ADDRS: Final = 16  # of those a relay lists in a reservation
 MAX_CIRCUITS: Final = 256  # at once, through one relay
+UNREACHABLE: Final = "Is the relay running at this address, and its port open to you?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,23 @@ def limits_of(limit: Limit | None) -> CircuitLimits | None:
     if limit is None:
         return None
     return CircuitLimits(limit.duration or None, limit.data or None)
+
+
+async def connect(host: Host, relay: PeerId, addrs: Iterable[Multiaddr]) -> MuxedConnection:
+    """Return a direct connection to ``relay``.
+
+    Raises:
+        NotAuthorizedError: the relay does not have us.
+        DialError: it cannot be reached.
+    """
+    try:
+        return await host.connect(relay, addrs, direct=True)
+    except NotAuthorizedError as why:
+        raise relay_refuses(relay) from why
+    except DialError as why:
+        if why.hint == DialError.hint:  # which speaks of peers behind a relay
+            why.hint = UNREACHABLE
+        raise
 
 
 async def reserve(host: Host, conn: MuxedConnection) -> Reservation:
@@ -88,8 +114,9 @@ async def reserve(host: Host, conn: MuxedConnection) -> Reservation:
         raise RemoteProtocolError("the relay gave a reservation that is over; check both clocks")
     if answer.reservation.voucher:
         open_voucher(answer.reservation.voucher, relay=conn.peer, peer=host.peer)
-    listed = decode_each(answer.reservation.addrs)[:MAX_RELAY_ADDRS] or [conn.remote_addr]
-    addrs = tuple(addr.with_peer(conn.peer) / CIRCUIT for addr in listed if not addr.is_circuit)
+    listed = [addr for addr in decode_each(answer.reservation.addrs) if not addr.is_circuit]
+    usable = listed[:MAX_RELAY_ADDRS] or [conn.remote_addr]
+    addrs = tuple(addr.with_peer(conn.peer) / CIRCUIT for addr in usable)
     return Reservation(expires_in, addrs, limits_of(answer.limit))
 
 
@@ -126,16 +153,12 @@ class Circuits:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             try:
                 request = decode(StopMessage, await expect_message(stream, MAX_MESSAGE))
+                status = _status_for(request, relay)
             except RemoteProtocolError:
-                await _answer(stream, Status.MALFORMED_MESSAGE)
-                return
-            if request.type is not StopType.CONNECT:
-                await _answer(stream, Status.UNEXPECTED_MESSAGE)
-                return
-            if request.peer is None or relay.relayed:
-                await _answer(stream, Status.MALFORMED_MESSAGE)
-                return
-            await _answer(stream, Status.OK)
+                status = Status.MALFORMED_MESSAGE
+            await _answer(stream, status)
+        if status is not Status.OK:
+            return
         ends = Endpoints(
             relay.remote_addr.with_peer(relay.peer) / CIRCUIT,
             inbound=True,
@@ -148,6 +171,16 @@ class Circuits:
             raise
         await self._host.adopt(conn)
         await conn.wait_closed()
+
+
+def _status_for(request: StopMessage, relay: MuxedConnection) -> Status:
+    """Return what to answer; a caller without a proper id raises ``RemoteProtocolError``."""
+    if request.type is not StopType.CONNECT:
+        return Status.UNEXPECTED_MESSAGE
+    if relay.relayed:  # nobody acts as a relay through another one
+        return Status.PERMISSION_DENIED
+    PeerId.from_bytes(request.peer.id if request.peer else b"")
+    return Status.OK
 
 
 async def _answer(stream: MuxedStream, status: Status) -> None:

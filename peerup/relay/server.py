@@ -30,6 +30,7 @@ from peerup.wire.circuit import (
     StopType,
     seal_voucher,
 )
+from peerup.wire.error_codes import StreamCode
 from peerup.wire.peer_id import PeerId
 from peerup.wire.protobuf import decode, encode
 
@@ -188,11 +189,20 @@ class HopService:
             left[forth] = max(have - size, 0)
             return min(size, have)
 
+        def cut() -> None:
+            log.info("circuit reached its limit", extra={"seconds": self._limits.session_seconds})
+            for stream in (near, far):
+                stream.reset(StreamCode.RESOURCE_LIMIT_EXCEEDED)
+
+        seconds = self._limits.session_seconds
+        timer = None
+        if seconds is not None:
+            timer = asyncio.get_running_loop().call_later(seconds, cut)
         try:
-            async with asyncio.timeout(self._limits.session_seconds):
-                await splice(near, far, spend=spend)
-        except TimeoutError:
-            log.info("circuit reached its %s s", self._limits.session_seconds)
+            await splice(near, far, spend=spend)
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 def _expect_ok(answer: StopMessage) -> None:

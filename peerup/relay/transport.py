@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import LocalProtocolError, NotAuthorizedError, RemoteProtocolError
-from peerup.relay.client import CIRCUIT, limits_of, refusal, relay_refuses
+from peerup.errors import LocalProtocolError, RemoteProtocolError
+from peerup.relay.client import CIRCUIT, connect, limits_of, refusal
 from peerup.transport.base import Accept, Listener
 from peerup.transport.endpoints import Endpoints, Role
 from peerup.transport.messages import expect_message, write_message
@@ -49,14 +49,15 @@ class CircuitTransport:
 
         Raises:
             RelayRefusedError: the relay answers that it cannot or will not.
+            NotAuthorizedError: the relay does not have us.
+            DialError: the relay cannot be reached.
         """
         relay_addr, _ = addr.split_circuit()
         relay = relay_addr.peer_id
         assert relay is not None  # can_dial said so
-        try:
-            hop = await self._host.connect(relay, [relay_addr.without_peer()], direct=True)
-        except NotAuthorizedError as why:
-            raise relay_refuses(relay) from why
+        if relay == peer:
+            raise OSError("a relay is not reached through itself")
+        hop = await connect(self._host, relay, [relay_addr.without_peer()])
         stream = await self._host.open_stream_on(hop, HOP_PROTOCOL)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -70,6 +71,9 @@ class CircuitTransport:
         remote = hop.remote_addr.with_peer(relay) / CIRCUIT
         ends = Endpoints(remote, limits=limits_of(answer.limit))
         return await upgrade(stream, self._host.local, ends, role=role, expected=peer)
+
+    def close(self) -> None:
+        """See ``Transport.close``; nothing is shared here."""
 
 
 async def _connect(stream: MuxedStream, peer: PeerId) -> HopMessage:

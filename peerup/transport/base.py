@@ -25,6 +25,11 @@ class ByteStream(Protocol):
     Only methods that may wait are ``async``. One reader and one writer at a time.
     """
 
+    @property
+    def written(self) -> int:
+        """Bytes that were taken from us so far: on a slow network it grows, on a dead one not."""
+        ...
+
     async def read(self, max_bytes: int = 65536) -> bytes:
         """Return 1 to ``max_bytes`` bytes, or ``b""`` once the other end finished.
 
@@ -104,7 +109,7 @@ class Listener(Protocol):
         ...
 
     async def close(self) -> None:
-        """Stop accepting; connections that were accepted go on."""
+        """Stop accepting; connections that were accepted go on. Idempotent."""
         ...
 
 
@@ -130,6 +135,10 @@ class Transport(Protocol):
 
     async def listen(self, addr: Multiaddr, accept: Accept) -> Listener:
         """Bind ``addr`` and call ``accept`` for each inbound connection, until closed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the connections shared; they are closed by then. Idempotent."""
         ...
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import ConnectionClosedError, NotAuthorizedError, PeerupError
+from peerup.errors import (
+    ConnectionClosedError,
+    NotAuthorizedError,
+    PeerupError,
+    StreamResetError,
+)
 from peerup.transport.muxed import ConnectionInfo, MuxedConnection
-from peerup.wire.yamux import PROTOCOL_ERROR, Session
+from peerup.wire.error_codes import StreamCode
+from peerup.wire.yamux import PING_TIMEOUT_S, PROTOCOL_ERROR, Session
 
 if TYPE_CHECKING:
     from peerup.transport.limits import ByteBudget
     from peerup.transport.secure import NoiseChannel
 
-WRITE_TIMEOUT_S: Final = 30.0  # a peer that takes nothing for so long is gone
+WRITE_TIMEOUT_S: Final = 60.0  # for one batch of half a megabyte: 10 KB/s is still a network
+REFUSED_SILENTLY: Final = "the peer hung up right after we proved who we are"
+MAX_PING: Final = 1024  # bytes that may leave for a peer that is not there: pings and the like
 FINISH_S: Final = 2.0  # for the last bytes of a connection that we close
 
 
@@ -32,7 +40,8 @@ class ByteLink:
         self._channel = channel
         self._session = session
         self._early = early
-        self._heard = False  # whether the peer sent at least one frame
+        self._received = 0  # reads that brought something
+        self._looked = (0, 0)  # that, and bytes written, when we last looked
         self._finishing = False
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -65,7 +74,9 @@ class ByteLink:
             for handle in (self._timer, self._deadline):
                 if handle is not None:
                     handle.cancel()
-            self.conn.fail(self._explain(reason))
+            # Without a reason either it has failed before, or our own side cancels us.
+            stopped = ConnectionClosedError("we closed the connection")
+            self.conn.fail(stopped if reason is None else self._explain(reason))
             if reason is None:
                 self._channel.raw.close()
             else:
@@ -81,13 +92,13 @@ class ByteLink:
             self.conn.fail(self._explain(None))
         except PeerupError as why:
             self._session.close(PROTOCOL_ERROR)
-            self.conn.fail(why)
+            self.conn.fail(self._explain(why))
         except OSError as why:
             self.conn.fail(self._explain(why))
         self.finish()
 
     def _take(self, pieces: list[bytes]) -> None:
-        self._heard = True
+        self._received += 1
         for piece in pieces:
             self._session.receive(piece, self._loop.time())
         self.conn.dispatch()
@@ -96,8 +107,11 @@ class ByteLink:
         while True:
             while parts := self._session.parts_to_send():
                 self.conn.dispatch()  # writers may go on while these bytes are on their way
-                async with asyncio.timeout(WRITE_TIMEOUT_S):
-                    await self._channel.write_batch(parts)
+                try:
+                    async with asyncio.timeout(WRITE_TIMEOUT_S):
+                        await self._channel.write_batch(parts)
+                except TimeoutError:
+                    raise ConnectionClosedError("the peer takes no more bytes") from None
             if self._finishing:
                 return
             self._wake.clear()
@@ -109,18 +123,38 @@ class ByteLink:
         self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
 
     def _on_timer(self) -> None:
+        alive = self._moves()
+        if alive and self._session.awaits_answer:
+            # On a slow link the answer waits behind other bytes, and so do we while those move.
+            self._timer = self._loop.call_later(PING_TIMEOUT_S, self._on_timer)
+            return
         self._session.handle_timer(self._loop.time())
+        if self._session.next_timer() is None:
+            self.conn.fail(ConnectionClosedError("the peer answers no more"))
         self.conn.dispatch()
         self._arm()
 
-    def _explain(self, why: BaseException | None) -> PeerupError:
-        """Say what the end of the link means.
+    def _moves(self) -> bool:
+        """Whether anything arrived, or more than a ping left, since this was last asked."""
+        received, written = self._looked
+        self._looked = (self._received, self._channel.raw.written)
+        return self._looked[0] > received or self._looked[1] > written + MAX_PING
 
-        A go peer that does not authorize us closes after the handshake without a word, so
-        an end before its first frame means just that.
-        """
+    def _explain(self, why: BaseException | None) -> PeerupError:
+        """Say what the end of the link means."""
+        if hung_up(why) and not self._received and not self.conn.inbound:
+            return NotAuthorizedError(REFUSED_SILENTLY)
         if isinstance(why, PeerupError):
             return why
-        if not self._heard and not self.conn.inbound:
-            return NotAuthorizedError("the peer hung up right after we proved who we are")
         return ConnectionClosedError(f"the connection broke: {why}" if why else "the peer hung up")
+
+
+def hung_up(why: BaseException | None) -> bool:
+    """Whether the other side ended the bytes under a connection without giving a reason.
+
+    A go peer that does not authorize us does so behind the handshake, so that before its first
+    frame the end means just that. A circuit is reset then.
+    """
+    if isinstance(why, StreamResetError):
+        return why.by_peer and why.code == StreamCode.NONE
+    return why is None or not isinstance(why, PeerupError)

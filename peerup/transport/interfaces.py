@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ifaddr
 
-from peerup.wire.multiaddr import Multiaddr, tcp_multiaddr
+from peerup.wire.multiaddr import Multiaddr
 
 UNSPECIFIED = {"ip4": "0.0.0.0", "ip6": "::"}  # noqa: S104  compared with, not bound to
 
@@ -32,8 +32,5 @@ def expand(addr: Multiaddr, hosts: dict[str, list[str]] | None = None) -> list[M
     if addr.host != UNSPECIFIED.get(kind):
         return [addr]
     known = local_hosts() if hosts is None else hosts
-    rest = Multiaddr(addr.components[2:])
-    return [
-        tcp_multiaddr(host, addr.port) / rest if rest else tcp_multiaddr(host, addr.port)
-        for host in known[kind]
-    ]
+    rest = Multiaddr(addr.components[1:])
+    return [Multiaddr.parse(f"/{kind}/{host}") / rest for host in known[kind]]

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import ConnectionClosedError, PeerupError
+from peerup.errors import ConnectionClosedError, LocalProtocolError, PeerupError
 from peerup.transport.base import Accept, LocalPeer
 from peerup.transport.endpoints import Endpoints, Role
 from peerup.transport.upgrade import upgrade
@@ -33,7 +33,31 @@ class _Direction:
         self.size = 0
         self.ended = False
         self.broken: OSError | None = None
-        self.wake = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.waiting: set[str] = set()  # who waits: reader, writer or nobody
+
+    async def wait(self, who: str) -> None:
+        """Wait for a change as ``who``, of whom there is one at most."""
+        if who in self.waiting:
+            raise LocalProtocolError(f"a pipe has one {who}")
+        self.waiting.add(who)
+        self.changed.clear()
+        try:
+            await self.changed.wait()
+        finally:
+            self.waiting.discard(who)
+
+    def put(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+        self.size += len(piece)
+        self.changed.set()
+
+    def fail(self, why: OSError) -> None:
+        """Drop what is on its way; whoever reads or writes from now on sees ``why``."""
+        self.broken = self.broken or why
+        self.pieces.clear()
+        self.size = 0
+        self.changed.set()
 
 
 class Pipe:
@@ -41,53 +65,55 @@ class Pipe:
 
     def __init__(self, incoming: _Direction, outgoing: _Direction) -> None:
         self._in, self._out = incoming, outgoing
+        self._closed = False
+        self.written = 0
 
     async def read(self, max_bytes: int = 65536) -> bytes:
         side = self._in
         while not side.pieces:
+            if self._closed:
+                raise ConnectionClosedError("we closed the pipe")
             if side.broken is not None:
                 raise side.broken
             if side.ended:
                 return b""
-            side.wake.clear()
-            await side.wake.wait()
+            await side.wait("reader")
         piece = side.pieces.popleft()
         if len(piece) > max_bytes:
             side.pieces.appendleft(piece[max_bytes:])
             piece = piece[:max_bytes]
         side.size -= len(piece)
-        side.wake.set()
+        side.changed.set()
         return piece
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        side = self._out
-        while side.size >= PIPE_SIZE and side.broken is None:
-            side.wake.clear()
-            await side.wake.wait()
-        if side.broken is not None:
-            raise side.broken
-        if side.ended:
-            raise ConnectionClosedError("write after close_write")
-        if data:
-            side.pieces.append(bytes(data))
-            side.size += len(data)
-            side.wake.set()
+        side, view = self._out, memoryview(data)
+        while view:
+            if side.broken is not None:
+                raise side.broken
+            if side.ended:
+                raise LocalProtocolError("write after close_write")
+            if room := PIPE_SIZE - side.size:
+                piece = bytes(view[:room])
+                side.put(piece)
+                self.written += len(piece)
+                view = view[len(piece) :]
+            else:
+                await side.wait("writer")
 
     def close_write(self) -> None:
         self._out.ended = True
-        self._out.wake.set()
+        self._out.changed.set()
 
     def close(self) -> None:
         self.close_write()
-        self._in.broken = self._in.broken or ConnectionClosedError("the pipe is closed")
-        self._in.wake.set()
+        self._closed = True
+        self._in.fail(BrokenPipeError("nobody reads the pipe"))
 
     def reset(self, code: int = 0) -> None:
-        for side in (self._in, self._out):
-            side.broken = side.broken or ConnectionClosedError("the pipe was reset", code=code)
-            side.pieces.clear()
-            side.size = 0
-            side.wake.set()
+        why = ConnectionResetError("the pipe was reset")  # as of a socket, the code is lost
+        self._in.fail(why)
+        self._out.fail(why)
 
 
 def pipe() -> tuple[Pipe, Pipe]:
@@ -149,6 +175,9 @@ class Memory:
     async def listen(self, addr: Multiaddr, accept: Accept) -> MemoryListener:
         """See ``Transport.listen``."""
         return MemoryListener(self._network, self._local, int(addr.get("memory") or 0), accept)
+
+    def close(self) -> None:
+        """See ``Transport.close``; nothing is shared here."""
 
 
 class MemoryListener:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from peerup.errors import (
     ConnectionClosedError,
@@ -26,6 +26,7 @@ from peerup.wire.events import (
     StreamEnded,
     StreamOpened,
     StreamReset,
+    StreamStopped,
     StreamWritable,
 )
 
@@ -35,42 +36,12 @@ if TYPE_CHECKING:
 
     from peerup.transport.endpoints import Endpoints
     from peerup.transport.limits import ByteBudget
+    from peerup.transport.muxer import Link, Muxer
     from peerup.wire.keys import PublicKey
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
 
 CLOSE_LINGER_S: Final = 30.0  # a closed stream whose peer does not finish is reset after this
-
-
-class Muxer(Protocol):
-    """Sans-IO stream multiplexer; ``yamux.Session`` is one. Times are seconds of one clock."""
-
-    @property
-    def can_open(self) -> bool:
-        """Whether the peer would take another stream now."""
-        ...
-
-    def open_stream(self) -> int: ...
-    def send(self, stream_id: int, data: bytes | memoryview) -> int: ...
-    def consumed(self, stream_id: int, size: int, now: float) -> None: ...
-    def close_write(self, stream_id: int) -> None: ...
-    def reset(self, stream_id: int, code: int = 0) -> None: ...
-    def close(self, code: int = 0) -> None: ...
-    def next_event(self) -> MuxEvent | None: ...
-    def next_timer(self) -> float | None: ...
-    def handle_timer(self, now: float) -> None: ...
-
-
-class Link(Protocol):
-    """Whatever carries the muxer's output to the peer."""
-
-    def flush(self) -> None:
-        """Say that the muxer may have output; never waits."""
-        ...
-
-    def finish(self) -> None:
-        """Send what the muxer still has, then end. Idempotent; never waits."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +139,7 @@ class MuxedConnection:
             raise self._reason
         stream = await self._arrived.get()
         if stream is None:
+            self._arrived.put_nowait(None)  # for the next one who waits
             raise self._reason or ConnectionClosedError()
         return stream
 
@@ -183,7 +155,12 @@ class MuxedConnection:
         await self._closed.wait()
 
     def dispatch(self) -> None:
-        """Turn the muxer's events into what streams see."""
+        """Turn the muxer's events into what streams see, and send what that leads to."""
+        self.dispatch_events()
+        self.link.flush()
+
+    def dispatch_events(self) -> None:
+        """Do as ``dispatch`` without asking the link to send: it is doing that already."""
         while (event := self.muxer.next_event()) is not None:
             match event:
                 case StreamOpened(stream_id):
@@ -196,7 +173,6 @@ class MuxedConnection:
                     known.on_event(event)
         if self.muxer.can_open:
             self._may_open.set()
-        self.link.flush()
 
     def fail(self, reason: PeerupError) -> None:
         """Say that the link is gone: everything that waits is woken with ``reason``."""
@@ -239,19 +215,23 @@ class MuxedStream:
         "_inbox",
         "_linger",
         "_reader",
+        "_unwanted",
         "_writer",
         "id",
         "protocol",
+        "written",
     )
 
     def __init__(self, conn: MuxedConnection, stream_id: int) -> None:
         self.id = stream_id
         self.protocol = ""
+        self.written = 0
         self._conn = conn
         self._inbox = Inbox()
         self._ended = False  # the peer finished its half
         self._finished = False  # we finished ours
         self._discarding = False
+        self._unwanted: StreamResetError | None = None  # the peer reads no more
         self._dead: PeerupError | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -277,6 +257,8 @@ class MuxedStream:
         while not self._inbox.size:
             if self._dead is not None:
                 raise self._dead
+            if self._discarding:
+                raise LocalProtocolError("read after close")
             if self._ended:
                 return b""
             if self._reader is not None:
@@ -294,22 +276,25 @@ class MuxedStream:
         return data
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._writer is not None:
+            raise LocalProtocolError("two tasks write to one stream")
         # The muxer keeps views until the wire takes them, so what may change is copied.
         view = memoryview(data if isinstance(data, bytes) else bytes(data))
         while view:
             if self._dead is not None:
                 raise self._dead
+            if self._unwanted is not None:
+                raise self._unwanted
             if self._finished:
                 raise LocalProtocolError("write after close_write")
             taken = self._conn.muxer.send(self.id, view)
             self._conn.link.flush()
+            self.written += taken
             view = view[taken:]
             if view:
                 await self._writable()
 
     async def _writable(self) -> None:
-        if self._writer is not None:
-            raise LocalProtocolError("two tasks write to one stream")
         self._writer = asyncio.get_running_loop().create_future()
         try:
             await self._writer
@@ -319,8 +304,9 @@ class MuxedStream:
     def close_write(self) -> None:
         if not self._finished and self._dead is None:
             self._finished = True
-            self._conn.muxer.close_write(self.id)
-            self._conn.link.flush()
+            if self._unwanted is None:
+                self._conn.muxer.close_write(self.id)
+                self._conn.link.flush()
             self._forget_when_done()
 
     def close(self) -> None:
@@ -328,6 +314,7 @@ class MuxedStream:
             return
         self.close_write()
         self._discarding = True
+        _wake(self._reader)
         if self._inbox.size:
             self._conn.muxer.consumed(self.id, self._drop_unread(), self._conn.clock())
             self._conn.link.flush()
@@ -337,9 +324,8 @@ class MuxedStream:
 
     def reset(self, code: int = 0) -> None:
         if self._dead is None:
-            if not (self._ended and self._finished):
-                self._conn.muxer.reset(self.id, code)
-                self._conn.link.flush()
+            self._conn.muxer.reset(self.id, code)  # nothing, if both halves are over there
+            self._conn.link.flush()
             self.die(StreamResetError(code, by_peer=False))
 
     async def __aenter__(self) -> Self:
@@ -369,6 +355,9 @@ class MuxedStream:
                 self._forget_when_done()
             case StreamReset(code=code):
                 self.die(StreamResetError(code, by_peer=True))
+            case StreamStopped(code=code):
+                self._unwanted = StreamResetError(code, by_peer=True)
+                _wake(self._writer)
             case StreamWritable():
                 _wake(self._writer)
 

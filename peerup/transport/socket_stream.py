@@ -33,6 +33,8 @@ class SocketStream:
         self._stash = b""  # read for a task that was cancelled before it could have it
         self._closed = False
         self._wrote_fin = False
+        self.written = 0
+        self._broken: OSError | None = None
 
     @property
     def socket(self) -> socket.socket:
@@ -47,7 +49,7 @@ class SocketStream:
             raise LocalProtocolError("two tasks read one socket")
         if max_bytes <= SMALL_READ:
             with contextlib.suppress(BlockingIOError):
-                return self._sock.recv(max_bytes)
+                return self._recv(max_bytes)
         self._want = max_bytes
         waiter: asyncio.Future[bytes] = self._loop.create_future()
         self._reader = waiter
@@ -71,25 +73,47 @@ class SocketStream:
             self._loop.remove_reader(self._fd)
             return
         try:
-            waiter.set_result(self._sock.recv(self._want))
+            waiter.set_result(self._recv(self._want))
         except BlockingIOError:
             return
         except OSError as why:
             waiter.set_exception(why)
 
+    def _recv(self, most: int) -> bytes:
+        """Receive now. The kernel says once that a connection broke, then calls it an end."""
+        try:
+            data = self._sock.recv(most)
+        except BlockingIOError:
+            raise
+        except OSError as why:
+            self._broken = why
+            raise
+        if not data and self._broken is not None:
+            raise self._broken
+        return data
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._writer is not None:
+            raise LocalProtocolError("two tasks write to one socket")
         view = memoryview(data)
         while True:
             self._check_open()
-            with contextlib.suppress(BlockingIOError):
-                view = view[self._sock.send(view) :]
+            if self._wrote_fin:
+                raise LocalProtocolError("write after close_write")
+            try:
+                sent = self._sock.send(view)
+                self.written += sent
+                view = view[sent:]
+            except BlockingIOError:
+                pass
+            except OSError as why:
+                self._broken = why
+                raise
             if not view:
                 return
             await self._writable()
 
     async def _writable(self) -> None:
-        if self._writer is not None:
-            raise LocalProtocolError("two tasks write to one socket")
         self._writer = self._loop.create_future()
         self._loop.add_writer(self._fd, self._on_writable)
         try:

@@ -167,13 +167,12 @@ class Tcp:
         family = FAMILIES.get(addr.components[0].protocol.name, socket.AF_UNSPEC)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             stream = await connect(host, port, family, self._source_for)
-        return await upgrade(
-            stream,
-            self._local,
-            _ends_of(stream.socket, inbound=False),
-            role=role,
-            expected=peer,
-        )
+        try:
+            ends = _ends_of(stream.socket, inbound=False)
+        except OSError:  # reset already
+            stream.reset()
+            raise
+        return await upgrade(stream, self._local, ends, role=role, expected=peer)
 
     async def listen(self, addr: Multiaddr, accept: Accept) -> TcpListener:
         """See ``Transport.listen``.
@@ -191,6 +190,9 @@ class Tcp:
         bound = sock.getsockname()
         self._bound.append((bound[0], bound[1]))
         return TcpListener(sock, self._local, self.pending, accept)
+
+    def close(self) -> None:
+        """See ``Transport.close``; nothing is shared here."""
 
     def _source_for(self, address: tuple[Any, ...]) -> tuple[str, int] | None:
         """Return the listening address to dial ``address`` from: the same kind and reach."""
@@ -228,6 +230,8 @@ class TcpListener:
         return (self._addr,)
 
     async def close(self) -> None:
+        if self._sock.fileno() < 0:
+            return  # closed before
         if self._resume is not None:
             self._resume.cancel()
         self._loop.remove_reader(self._sock.fileno())
@@ -256,22 +260,21 @@ class TcpListener:
     def _enter(self, sock: socket.socket, source: tuple[str, int]) -> None:
         try:
             prepare(sock)
+            ends = _ends_of(sock, inbound=True)
         except OSError:  # reset while it waited in the backlog
             sock.close()
             return
         stream = SocketStream(sock)
         ticket = self._pending.enter(source[0], stream.reset)
-        if self._local.tasks.spawn(self._upgrade, stream, source[0], ticket) is None:
+        if self._local.tasks.spawn(self._upgrade, stream, ends, source[0], ticket) is None:
+            self._pending.leave(ticket)
             stream.reset()
 
-    async def _upgrade(self, stream: SocketStream, source: str, ticket: int) -> None:
+    async def _upgrade(
+        self, stream: SocketStream, ends: Endpoints, source: str, ticket: int
+    ) -> None:
         try:
-            conn = await upgrade(
-                stream,
-                self._local,
-                _ends_of(stream.socket, inbound=True),
-                role=Role.SERVER,
-            )
+            conn = await upgrade(stream, self._local, ends, role=Role.SERVER)
         except (PeerupError, OSError) as why:
             log.debug("inbound connection from %s ended: %s", source, why)
             return

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from peerup.errors import NotAuthorizedError
+from peerup.errors import ConnectionClosedError, NotAuthorizedError
 from peerup.transport import negotiation, secure
 from peerup.transport.base import ByteStream, LocalPeer
-from peerup.transport.byte_link import ByteLink
+from peerup.transport.byte_link import REFUSED_SILENTLY, ByteLink, hung_up
 from peerup.transport.endpoints import Endpoints, Role
 from peerup.transport.muxed import ConnectionInfo, MuxedConnection
 from peerup.wire import noise, yamux
@@ -68,7 +68,9 @@ async def upgrade(
     most = local.limits.streams_per_connection
     session = yamux.Session(is_client=role is Role.CLIENT, now=now, max_inbound=most)
     link = ByteLink(channel, session, info, local.budget, early)
-    local.tasks.spawn(link.run)
+    if local.tasks.spawn(link.run) is None:
+        raw.reset()
+        raise ConnectionClosedError("we are closing")
     return link.conn
 
 
@@ -86,7 +88,12 @@ async def _secure(
     if channel.session.muxer is not None:
         return channel, channel.session.muxer, b""
     if client:
-        _, early = await negotiation.propose(channel, MUXERS)
+        try:
+            _, early = await negotiation.propose(channel, MUXERS)
+        except ConnectionResetError as why:
+            if hung_up(why):
+                raise NotAuthorizedError(REFUSED_SILENTLY) from why
+            raise
     else:
         _, early = await negotiation.respond(channel, MUXERS.__contains__, lambda: MUXERS)
     return channel, None, early

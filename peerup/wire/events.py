@@ -40,6 +40,14 @@ class StreamReset:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """The peer reads no more of a stream; what it sends itself is not concerned. QUIC only."""
+
+    stream_id: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamWritable:
     """A stream whose ``send`` took less than it was given has room again."""
 
@@ -54,5 +62,11 @@ class SessionTerminated:
 
 
 MuxEvent = (
-    StreamOpened | DataReceived | StreamEnded | StreamReset | StreamWritable | SessionTerminated
+    StreamOpened
+    | DataReceived
+    | StreamEnded
+    | StreamReset
+    | StreamStopped
+    | StreamWritable
+    | SessionTerminated
 )

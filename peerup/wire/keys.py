@@ -2,7 +2,7 @@
 
 Our own key is Ed25519. Of other peers we verify all four types. What a peer sends is checked
 cheapest first, so that a hostile key costs little: size, then form, then numbers, and only then
-the signature.
+the signature. ``foreign_keys`` knows the three types that are not ours.
 
 Spec: peer-ids/peer-ids.md, "Keys" and "Key Types".
 """
@@ -10,33 +10,20 @@ Spec: peer-ids/peer-ids.md, "Keys" and "Key Types".
 from __future__ import annotations
 
 import enum
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-)
 
 from peerup.errors import RemoteProtocolError
 from peerup.wire.protobuf import Tag, decode, encode
 
 ED25519_BYTES: Final = 32  # of a seed and of a public key
-MIN_RSA_BITS: Final = 2048
-MAX_RSA_BITS: Final = 8192
-MIN_RSA_EXPONENT: Final = 3
-MAX_RSA_EXPONENT: Final = (1 << 31) - 1  # verifying takes time in proportion to its bits
 MAX_PUBLIC_KEY_BYTES: Final = 2048  # an RSA key of 8192 bits has some 1060
-MAX_SIGNATURE_BYTES: Final = MAX_RSA_BITS // 8
-
-_CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-_SECP256K1_BYTES: Final = (33, 65)  # compressed, uncompressed
+MAX_SIGNATURE_BYTES: Final = 1024  # those of such a key have as many
 
 _ED25519_PRIME: Final = (1 << 255) - 19
 # The y coordinates of the eight points of small order. A key among them has signatures that
@@ -56,6 +43,9 @@ _ED25519_SMALL_ORDER_Y: Final = frozenset(
         ),
     }
 )
+
+_Verify = Callable[[bytes, bytes], None]
+"""Takes signature and message; raises InvalidSignature."""
 
 
 class KeyType(enum.IntEnum):
@@ -97,7 +87,8 @@ class PublicKey:
         if len(data) > MAX_PUBLIC_KEY_BYTES:
             raise RemoteProtocolError(f"public key of {len(data)} bytes")
         message = decode(_KeyMessage, data)
-        return cls(message.type, _load(message.type, message.data).data)
+        canonical, _ = _load(message.type, message.data)
+        return cls(message.type, canonical)
 
     def to_protobuf(self) -> bytes:
         """Return the canonical encoding, which peer ids hash: 36 bytes for Ed25519."""
@@ -111,8 +102,9 @@ class PublicKey:
         """
         if len(signature) > MAX_SIGNATURE_BYTES:
             raise RemoteProtocolError(f"signature of {len(signature)} bytes")
+        _, verify = _load(self.type, self.data)
         try:
-            _load(self.type, self.data).verify(signature, message)
+            verify(signature, message)
         except InvalidSignature:
             raise RemoteProtocolError(f"wrong {self.type.name} signature") from None
 
@@ -191,78 +183,37 @@ class PrivateKey:
         return f"PrivateKey(public={self._public_key.data.hex()})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A checked key: ``data`` in its one form, and what verifies or raises InvalidSignature."""
-
-    data: bytes
-    verify: Callable[[bytes, bytes], None]
-
-
-def _load(kind: KeyType, data: bytes) -> _Loaded:
+def _load(kind: KeyType, data: bytes) -> tuple[bytes, _Verify]:
+    """Check a key; return its data in the one form, and what verifies its signatures."""
     # Not cached: loading costs at most a fifth of the verification that follows.
     if len(data) > MAX_PUBLIC_KEY_BYTES:
         raise RemoteProtocolError(f"{kind.name} key of {len(data)} bytes")
+    load = _load_ed25519 if kind is KeyType.ED25519 else _foreign_loader(kind)
     try:
-        return _LOADERS[kind](data)
+        return load(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise RemoteProtocolError(f"no usable {kind.name} key") from None
 
 
-def _load_ed25519(data: bytes) -> _Loaded:
+def _load_ed25519(data: bytes) -> tuple[bytes, _Verify]:
     if len(data) != ED25519_BYTES:
         raise RemoteProtocolError(f"Ed25519 key of {len(data)} bytes")
     y = int.from_bytes(data, "little") & ((1 << 255) - 1)
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER_Y:
         raise RemoteProtocolError("Ed25519 key of small order, or not in its one form")
-    return _Loaded(data, Ed25519PublicKey.from_public_bytes(data).verify)
+    return data, Ed25519PublicKey.from_public_bytes(data).verify
 
 
-def _load_secp256k1(data: bytes) -> _Loaded:
-    if len(data) not in _SECP256K1_BYTES:
-        raise RemoteProtocolError(f"secp256k1 key of {len(data)} bytes")
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), data)
-    compressed = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
-    return _Loaded(compressed, _ecdsa_verifier(key))
-
-
-def _load_rsa(data: bytes) -> _Loaded:
-    key = _load_der(data)
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise RemoteProtocolError("not an RSA key")
-    numbers = key.public_numbers()
-    if not MIN_RSA_BITS <= numbers.n.bit_length() <= MAX_RSA_BITS:
-        raise RemoteProtocolError(f"RSA key of {numbers.n.bit_length()} bits")
-    if not MIN_RSA_EXPONENT <= numbers.e <= MAX_RSA_EXPONENT or numbers.e % 2 == 0:
-        raise RemoteProtocolError("RSA key with a bad exponent")
-    return _Loaded(
-        data,
-        lambda signature, message: key.verify(signature, message, padding.PKCS1v15(), SHA256()),
-    )
-
-
-def _load_ecdsa(data: bytes) -> _Loaded:
-    key = _load_der(data)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
-        raise RemoteProtocolError("not an ECDSA key on a NIST curve")
-    return _Loaded(data, _ecdsa_verifier(key))
-
-
-def _load_der(data: bytes) -> object:
-    """Return the key of a SubjectPublicKeyInfo that is written in the one way DER allows."""
-    key = load_der_public_key(data)
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != data:
-        raise RemoteProtocolError("public key in another form than SubjectPublicKeyInfo")
-    return key
-
-
-def _ecdsa_verifier(key: ec.EllipticCurvePublicKey) -> Callable[[bytes, bytes], None]:
-    return lambda signature, message: key.verify(signature, message, ec.ECDSA(SHA256()))
-
-
-_LOADERS: Final[dict[KeyType, Callable[[bytes], _Loaded]]] = {
-    KeyType.RSA: _load_rsa,
-    KeyType.ED25519: _load_ed25519,
-    KeyType.SECP256K1: _load_secp256k1,
-    KeyType.ECDSA: _load_ecdsa,
+# Functions of `foreign_keys`. They are named, not imported, as importing them takes longer than
+# all else in this layer, and most peers have Ed25519 keys.
+_FOREIGN: Final = {
+    KeyType.RSA: "load_rsa",
+    KeyType.SECP256K1: "load_secp256k1",
+    KeyType.ECDSA: "load_ecdsa",
 }
+
+
+def _foreign_loader(kind: KeyType) -> Callable[[bytes], tuple[bytes, _Verify]]:
+    loader: Callable[[bytes], tuple[bytes, _Verify]]
+    loader = getattr(importlib.import_module("peerup.wire.foreign_keys"), _FOREIGN[kind])
+    return loader

@@ -65,6 +65,15 @@ class _Lines:
         self._inbox.clear()
         return rest
 
+    def expect_header(self) -> None:
+        """Refuse at once what cannot become the opening, as its sender may wait for us.
+
+        Browsers, ssh clients and port scanners begin with bytes that look like a long message.
+        """
+        opening = frame(HEADER)
+        if not opening.startswith(bytes(self._inbox[: len(opening)])):
+            raise RemoteProtocolError("multistream: the opening is not /multistream/1.0.0")
+
     def next(self) -> str | None:
         """Return the next message without its newline, None when more bytes are needed."""
         inbox = self._inbox
@@ -129,6 +138,8 @@ class Proposer:
             RemoteProtocolError: the responder does not speak multistream-select.
         """
         self._lines.feed(data)
+        if not self._greeted:
+            self._lines.expect_header()
         while self.agreed is None and (line := self._lines.next()) is not None:
             self._on_line(line)
         if self.agreed is not None:
@@ -184,6 +195,8 @@ class Responder:
             LimitError: it made more than 64 proposals, or a message passed 1,024 bytes.
         """
         self._lines.feed(data)
+        if not self._greeted:
+            self._lines.expect_header()
         while self.agreed is None and (line := self._lines.next()) is not None:
             self._on_line(line)
         if self.agreed is not None:
@@ -197,7 +210,7 @@ class Responder:
         elif line == LIST:
             self._count()
             self._outbox += self._list()
-        elif line.isascii() and line.isprintable() and self._supports(line):
+        elif line and line.isascii() and line.isprintable() and self._supports(line):
             self._outbox += frame(line)
             self.agreed = line
         else:

@@ -102,25 +102,23 @@ class Handshake:
             self._noise.set_as_initiator()
         else:
             self._noise.set_as_responder()
-        self._set_keys(fixed_keys)
-        self._noise.start_handshake()
+        self._start(fixed_keys)
         # noiseprotocol deletes its own reference at the end; this one keeps ``s`` and ``rs``.
         self._state = self._noise.noise_protocol.handshake_state
         self._theirs: tuple[PublicKey, PeerId, tuple[str, ...]] | None = None
         if initiator:
             self._send(b"")
 
-    def _set_keys(self, fixed: tuple[bytes, bytes] | None) -> None:
-        if fixed is None:
-            self._noise.set_keypair_from_private_bytes(
-                Keypair.STATIC,
-                _new_static(),
-            )
+    def _start(self, fixed: tuple[bytes, bytes] | None) -> None:
+        static, ephemeral = fixed or (_new_static(), None)
+        self._noise.set_keypair_from_private_bytes(Keypair.STATIC, static)
+        if ephemeral is None:
+            self._noise.start_handshake()
             return
+        self._noise.set_keypair_from_private_bytes(Keypair.EPHEMERAL, ephemeral)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of fixed ephemerals, rightly
-            self._noise.set_keypair_from_private_bytes(Keypair.STATIC, fixed[0])
-            self._noise.set_keypair_from_private_bytes(Keypair.EPHEMERAL, fixed[1])
+            self._noise.start_handshake()
 
     def data_to_send(self) -> bytes:
         out = bytes(self._outbox)
@@ -173,7 +171,10 @@ class Handshake:
             raise RemoteProtocolError("noise: the handshake message is not valid") from why
 
     def _send(self, payload: bytes) -> None:
-        message = bytes(self._noise.write_message(payload))
+        try:
+            message = bytes(self._noise.write_message(payload))
+        except ValueError as why:  # their ephemeral key of message 1 is a low-order point
+            raise RemoteProtocolError("noise: the handshake message is not valid") from why
         self._outbox += len(message).to_bytes(2, "big") + message
 
     def _proof(self) -> bytes:
@@ -313,15 +314,15 @@ class Opener:
         return min(at + need, len(view))
 
     def _open_record(self, record: memoryview, plain: list[bytes]) -> None:
-        if len(record) < TAG_SIZE:
-            raise RemoteProtocolError(f"noise: record of {len(record)} bytes has no room for a tag")
         if self._nonce >= MAX_NONCE:
             raise LimitError("noise: the key is used up")
-        nonce = b"\0\0\0\0" + self._nonce.to_bytes(8, "little")
+        nonce, self._nonce = self._nonce, MAX_NONCE  # for good, unless the record is right
+        if len(record) < TAG_SIZE:
+            raise RemoteProtocolError(f"noise: record of {len(record)} bytes has no room for a tag")
         try:
-            text = self._decrypt(nonce, record, None)
+            text = self._decrypt(b"\0\0\0\0" + nonce.to_bytes(8, "little"), record, None)
         except InvalidTag:
             raise RemoteProtocolError("noise: a record does not verify") from None
-        self._nonce += 1
+        self._nonce = nonce + 1
         if text:
             plain.append(text)

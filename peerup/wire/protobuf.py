@@ -123,7 +123,10 @@ def merge(cls: type[M], parts: Iterable[bytes]) -> M:
     return message
 
 
-@dataclass(frozen=True, slots=True)
+# Nobody compares or prints the next three, and every command would wait for those methods.
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Codec:
     """How one type of value is written after its key, and made from what was read."""
 
@@ -133,7 +136,7 @@ class _Codec:
     message: _Plan | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Field:
     """One field of a message, resolved from its annotation."""
 
@@ -172,7 +175,7 @@ class _Field:
         return value if message is None else message.build(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Plan:
     """What the annotations of one message class say, worked out once."""
 

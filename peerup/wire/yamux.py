@@ -173,6 +173,11 @@ class Session:
             return None
         return self._ping_due if self._ping_sent is None else self._ping_sent + PING_TIMEOUT_S
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a ping is on its way, so that the next timer ends the session."""
+        return self._ping_sent is not None
+
     def handle_timer(self, now: float) -> None:
         """Send the ping that is due, or end the session when one was not answered in 10 s."""
         self._now = now
@@ -282,13 +287,15 @@ class Session:
                 self._events.append(SessionTerminated(header.length))
 
     def _on_data(self, header: Header) -> None:
-        stream = self._admit(header)
+        plain = header.flags is Flag.NONE  # the usual case, and flag arithmetic is slow
+        stream = self._streams.get(header.stream_id) if plain else self._admit(header)
         if stream is not None:
             if header.length > stream.window.credit:
                 raise LimitError(f"yamux: stream {stream.id} overran its window")
             if header.length and stream.half in _PEER_DONE:
                 raise RemoteProtocolError(f"yamux: data after FIN on stream {stream.id}")
             stream.window.credit -= header.length
+            stream.window.unread += header.length  # though some of it may still be on its way
         elif header.length > MAX_WINDOW:  # nobody ever granted so much to a closed stream
             raise LimitError(f"yamux: frame of {header.length} bytes exceeds any window")
         if header.length:
@@ -299,7 +306,6 @@ class Session:
     def _on_body(self, header: Header, part: bytes | memoryview) -> None:
         stream = self._streams.get(header.stream_id)
         if stream is not None and stream.half not in _PEER_DONE:
-            stream.window.unread += len(part)
             self._events.append(DataReceived(header.stream_id, part))
         self._body_left -= len(part)
         if not self._body_left:
@@ -354,6 +360,8 @@ class Session:
             self._ping_due = self._now + KEEPALIVE_S
 
     def _apply_closing_flags(self, header: Header, code: int) -> None:
+        if header.flags is Flag.NONE:
+            return
         stream = self._streams.get(header.stream_id)
         if stream is None:
             return

@@ -14,7 +14,7 @@ from peerup.wire.half_close import Half
 INITIAL_WINDOW: Final = 256 * 1024  # bytes each way, fixed by the spec
 MAX_WINDOW: Final = 16 * 1024 * 1024
 MAX_QUEUED: Final = 512 * 1024  # bytes one stream may have waiting for the wire
-MAX_SKIPPED: Final = 256  # ids that the peer passed over and may still open
+MAX_OVERTAKEN: Final = 1024  # newer streams that a SYN may come after; go opens 256 at once
 EPOCH_RTTS: Final = 4  # a half window read quicker than this many round trips is too small
 
 
@@ -25,27 +25,29 @@ class PeerIds:
     overtake each other.
     """
 
-    __slots__ = ("_next", "_skipped")
+    __slots__ = ("_highest", "_opened")
 
     def __init__(self, first: int) -> None:
-        self._next = first
-        self._skipped: set[int] = set()  # below it and not opened
+        self._highest = first - 2
+        self._opened = 0  # bit ``i`` stands for the id ``2 * i`` below the highest
 
     def take(self, stream_id: int) -> None:
         """Note that the peer opens ``stream_id``, which has its parity.
 
         Raises:
-            RemoteProtocolError: it opened that one before.
+            RemoteProtocolError: it opened that one before, or it is too far behind to know.
         """
-        if stream_id >= self._next:
-            oldest = max(self._next, stream_id - 2 * MAX_SKIPPED)
-            if passed := range(oldest, stream_id, 2):
-                self._skipped = set(sorted({*self._skipped, *passed})[-MAX_SKIPPED:])
-            self._next = stream_id + 2
-        elif stream_id in self._skipped:
-            self._skipped.remove(stream_id)
+        behind = (self._highest - stream_id) // 2
+        if behind < 0:
+            self._opened = (self._opened << min(-behind, MAX_OVERTAKEN) | 1) & _ALL
+            self._highest = stream_id
+        elif behind < MAX_OVERTAKEN and not self._opened >> behind & 1:
+            self._opened |= 1 << behind
         else:
             raise RemoteProtocolError(f"yamux: stream id {stream_id} used twice")
+
+
+_ALL: Final = (1 << MAX_OVERTAKEN) - 1
 
 
 class SendQueue:

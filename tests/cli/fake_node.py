@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Final, Self
@@ -16,6 +16,7 @@ import pytest
 
 from peerup.config.schema import Config, RelayConfig
 from peerup.errors import ConfigError
+from peerup.node.diagnostics import PingStatistics, PingTally
 from peerup.wire.keys import PrivateKey
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
@@ -41,25 +42,6 @@ class PingReply:
     path: str = "RELAYED"
     address: str = "/ip4/203.0.113.5/tcp/7777/p2p-circuit"
     error: str = ""
-
-
-@dataclass(frozen=True)
-class PingStatistics:
-    sent: int
-    received: int
-    lost: int
-    loss_pct: float
-    min_ms: float
-    avg_ms: float
-    max_ms: float
-
-
-def summarise(replies: Sequence[PingReply]) -> PingStatistics:
-    times = [reply.rtt_ms for reply in replies if reply.rtt_ms is not None] or [0.0]
-    sent, received = len(replies), sum(reply.rtt_ms is not None for reply in replies)
-    loss = 100 * (sent - received) / sent
-    average = sum(times) / len(times)
-    return PingStatistics(sent, received, sent - received, loss, min(times), average, max(times))
 
 
 @dataclass(frozen=True)
@@ -176,7 +158,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Network:
     modules: dict[str, tuple[object, ...]] = {
         "peerup.node.node": (Node,),
         "peerup.node.relay_node": (RelayNode,),
-        "peerup.node.diagnostics": (PingReply, PingStatistics, ping, summarise),
+        "peerup.node.diagnostics": (PingReply, PingStatistics, PingTally, ping),
         "peerup.node.proxies": (open_proxy,),
     }
     for name, contents in modules.items():

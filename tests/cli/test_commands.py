@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from peerup.cli import parser
 from peerup.cli.commands import COMMANDS, COMMON, GROUPS, Command
 
 
@@ -17,6 +18,7 @@ def test_the_code_of_every_command_is_where_the_table_says(command: Command) -> 
 def test_every_command_has_an_example_that_shows_it(command: Command) -> None:
     assert f"peerup {' '.join(command.words)}" in command.example
     assert command.about.endswith(".")
+    assert max(map(len, command.about.splitlines())) <= parser.WIDTH
 
 
 def test_every_group_is_described_and_used() -> None:

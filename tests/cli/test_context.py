@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from peerup.cli import context
-from peerup.config.authorized_keys import Entry, load
+from peerup.config.authorized_keys import Entry
 from peerup.errors import ConfigError, UsageError
 from tests.cli.conftest import Peerup
 from tests.cli.fake_node import HOME, RELAY
@@ -61,19 +61,6 @@ def test_a_duration_is_written_with_its_unit(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a duration"):
         context.duration(text, "--wait")
-
-
-def test_an_empty_list_of_peers_is_created_once(tmp_path: Path) -> None:
-    path = tmp_path / "authorized_keys"
-    assert context.create_peer_list(path)
-    assert load(path) == ()
-    path.write_text(f"{HOME}\n")
-    assert not context.create_peer_list(path)
-    assert [entry.peer for entry in load(path)] == [HOME]
-
-
-def test_no_list_of_peers_is_created_where_none_is_configured() -> None:
-    assert not context.create_peer_list(None)
 
 
 def test_an_entry_is_described_with_all_there_is_to_know() -> None:

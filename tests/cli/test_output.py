@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from peerup.cli import output
 
@@ -58,18 +53,16 @@ def test_an_error_without_text_is_still_one(capsys: Capture) -> None:
     assert capsys.readouterr().err == "Error: \n"
 
 
-@given(text=st.text(st.characters(exclude_categories=()), max_size=60))
-def test_json_is_one_line_of_ascii_that_reads_back(text: str) -> None:
-    with contextlib.redirect_stdout(io.StringIO()) as stdout:
-        output.json_line({"text": text})
-    assert json.loads(stdout.getvalue()) == {"text": text}
-    assert stdout.getvalue().isascii()
-    assert stdout.getvalue().splitlines(keepends=True) == [stdout.getvalue()]
+def test_a_line_of_ascii_is_printed_whole(capsys: Capture) -> None:
+    text = "x\\u001b" * output.MAX_LINE
+    output.ascii_line(text)
+    assert capsys.readouterr().out == f"{text}\n"
 
 
-def test_a_json_line_is_compact(capsys: Capture) -> None:
-    output.json_line({"seq": 1, "error": "a\x1bb"})
-    assert capsys.readouterr().out == '{"seq":1,"error":"a\\u001bb"}\n'
+@pytest.mark.parametrize("text", ["two\nlines", "\x1b[2J", "é", "\u202e"])
+def test_what_is_not_plain_ascii_is_no_such_line(text: str) -> None:
+    with pytest.raises(ValueError, match="ASCII"):
+        output.ascii_line(text)
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

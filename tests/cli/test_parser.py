@@ -101,6 +101,12 @@ def test_every_command_explains_itself_with_an_example(
     assert captured.err == ""
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_parser_on_its_own_is_the_one_of_the_tree(words: tuple[str, ...]) -> None:
+    _, parsers = parser.build()
+    assert parser.build_command(COMMANDS[words]).format_help() == parsers[words].format_help()
+
+
 def test_help_fits_a_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     _, parsers = parser.build()

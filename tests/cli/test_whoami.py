@@ -21,6 +21,14 @@ def test_whoami_reads_the_configuration_it_is_given(peerup: Peerup, config: Path
     assert peerup("whoami", "--config", str(elsewhere / "config.yaml")).code == 0
 
 
+def test_whoami_answers_whatever_is_wrong_with_other_settings(peerup: Peerup, config: Path) -> None:
+    peer = peerup("whoami").out
+    config.write_text(config.read_text().replace("/ip4/", "/ip5/"))
+    assert peerup("service", "list").code == 2
+    result = peerup("whoami")
+    assert (result.code, result.out, result.err) == (0, peer, "")
+
+
 def test_whoami_never_creates_a_key(peerup: Peerup, config: Path) -> None:
     key = config.parent / "identity.key"
     key.unlink()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerup.config import authorized_keys
-from peerup.config.authorized_keys import HEADER, MAX_FILE_BYTES, Entry, add, load, remove
+from peerup.config.authorized_keys import HEADER, MAX_FILE_BYTES, Entry, add, create, load, remove
 from peerup.errors import ConfigError
 from peerup.wire.keys import PrivateKey
 from peerup.wire.peer_id import PeerId
@@ -138,6 +138,20 @@ def test_a_peer_listed_twice_with_different_attributes_is_refused(path: Path) ->
 def test_comments_are_safe_to_print(path: Path) -> None:
     write_private(path, f"{ANNE} # \x1b[31mred \u202egnp.exe\n")
     assert load(path)[0].comment == "[31mred gnp.exe"
+
+
+def test_an_empty_list_is_created_once(path: Path) -> None:
+    assert create(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load(path) == ()
+    write_private(path, f"{ANNE}\n")
+    assert not create(path)
+    assert [entry.peer for entry in load(path)] == [ANNE]
+
+
+def test_a_list_that_cannot_be_created_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"failed to write .*No such file"):
+        create(tmp_path / "missing" / "authorized_keys")
 
 
 def test_the_first_peer_creates_the_list(path: Path) -> None:

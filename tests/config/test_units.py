@@ -27,6 +27,8 @@ from peerup.config.units import MAX_SIZE, format_duration, parse_duration, parse
         ("-1m", -60.0),
         ("+1m", 60.0),
         ("1s1s", 2.0),
+        ("0.9ns0.9ns", 0.0),  # each step is cut to whole nanoseconds
+        ("0.0000000019s", 1e-9),
         ("2540400h", 9145440000.0),
     ],
 )
@@ -62,6 +64,7 @@ def test_what_go_refuses_as_a_duration_is_refused(text: str) -> None:
         (1.5, "1.5s"),
         (-90, "-1m30s"),
         (360000, "100h0m0s"),
+        (9e9 + 0.5, "2500000h0m0.5s"),
     ],
 )
 def test_durations_are_printed_as_go_prints_them(seconds: float, text: str) -> None:

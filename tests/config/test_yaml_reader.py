@@ -122,6 +122,20 @@ def test_a_file_without_settings_is_empty(yaml: str) -> None:
     assert list(section(yaml).keys()) == []
 
 
+@pytest.mark.parametrize(
+    ("yaml", "path"), [("b.key", "/etc/b.key"), ("../b", "/etc/../b"), ("/b", "/b"), ("''", None)]
+)
+def test_a_file_is_in_the_directory_of_the_configuration(yaml: str, path: str | None) -> None:
+    root = Section.of(compose(f"a: {yaml}", FILE), Path("/etc/config.yaml"))
+    assert root.file("a") == (None if path is None else Path(path))
+    assert root.file("absent") is None
+
+
+def test_a_file_whose_name_no_file_can_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: a: found .*, allowed is the path"):
+        section('a: "x\\0"').file("a")
+
+
 def test_unknown_keys_are_named_with_what_may_be_meant() -> None:
     root = section("network:\n  listen_adresses: []\nzzz: 1\n")
     root.section("network").texts("listen_addresses")

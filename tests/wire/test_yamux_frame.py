@@ -23,7 +23,7 @@ WRITTEN = [
     ("000000000000000100000024", Header(FrameType.DATA, Flag.NONE, 1, 36)),
     ("000100020000000100000024", Header(FrameType.WINDOW_UPDATE, Flag.ACK, 1, 36)),
     ("000100040000000100000000", Header(FrameType.WINDOW_UPDATE, Flag.FIN, 1, 0)),
-    ("0001000800000007" "00001001", Header(FrameType.WINDOW_UPDATE, Flag.RST, 7, 0x1001)),
+    ("000100080000000700001001", Header(FrameType.WINDOW_UPDATE, Flag.RST, 7, 0x1001)),
     ("0002000200000000deadbeef", Header(FrameType.PING, Flag.ACK, 0, 0xDEADBEEF)),
     ("000300000000000000000001", Header(FrameType.GO_AWAY, Flag.NONE, 0, 1)),
     ("00000005ffffffffffffffff", Header(FrameType.DATA, Flag.SYN | Flag.FIN, 2**32 - 1, 2**32 - 1)),

@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerup.errors import RemoteProtocolError
 from peerup.wire.half_close import Half
 from peerup.wire.yamux_stream import (
     EPOCH_RTTS,
     INITIAL_WINDOW,
+    MAX_OVERTAKEN,
     MAX_QUEUED,
     MAX_WINDOW,
+    PeerIds,
     ReceiveWindow,
     SendQueue,
     YamuxStream,
@@ -144,3 +147,34 @@ def test_bytes_wait_for_credit_and_an_end_waits_for_the_bytes() -> None:
     assert not stream.sendable
     stream.queue.clear()
     assert stream.sendable
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@given(draw=st.data())
+def test_ids_may_come_in_any_order_but_none_twice(first: int, draw: st.DataObject) -> None:
+    everything = range(first, first + 2 * 40, 2)
+    order = draw.draw(st.permutations(everything))
+    ids = PeerIds(first)
+    for count, stream_id in enumerate(order):
+        ids.take(stream_id)
+        again = draw.draw(st.sampled_from(order[: count + 1]))
+        with pytest.raises(RemoteProtocolError, match=f"stream id {again} used twice"):
+            ids.take(again)
+
+
+def test_an_id_may_be_overtaken_by_many_newer_ones_but_not_by_any_number() -> None:
+    newest = 1 + 2 * MAX_OVERTAKEN
+    ids = PeerIds(1)
+    ids.take(newest)
+    ids.take(3)
+    with pytest.raises(RemoteProtocolError):
+        ids.take(1)
+
+
+def test_a_leap_over_all_ids_costs_no_memory() -> None:
+    ids = PeerIds(1)
+    ids.take(2**32 - 1)
+    assert ids._opened == 1
+    with pytest.raises(RemoteProtocolError):
+        ids.take(1)
+    ids.take(2**32 - 3)

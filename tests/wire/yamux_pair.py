@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from peerup.wire.events import MuxEvent, StreamOpened
 from peerup.wire.yamux import Session
 from peerup.wire.yamux_frame import HEADER_SIZE, Flag, FrameType, Header
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WINDOW: Final = 256 * 1024  # bytes, what every stream starts with
 HALF_WINDOW: Final = WINDOW // 2
@@ -75,15 +72,6 @@ def frames(wire: bytes) -> list[Frame]:
     return found
 
 
-def pieces(wire: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """Cut ``wire``: pieces of these sizes, then the rest."""
-    at = 0
-    for size in sizes:
-        yield wire[at : at + size]
-        at += size
-    yield wire[at:]
-
-
 def take_all(session: Session) -> bytes:
     """Everything that a session wants to send."""
     out = b""
@@ -120,10 +108,6 @@ class Pair:
         stream_id = self.client.open_stream()
         assert self.exchange() == ([], [StreamOpened(stream_id)])
         return stream_id
-
-
-def sessions_of(pair: Pair) -> tuple[Session, Session]:
-    return pair.client, pair.server
 
 
 def client() -> Session:

@@ -1,0 +1,1 @@
+"""How fast peerup is, beside its rivals and on the machine at hand. ``bench/run.py`` runs it."""

@@ -1,0 +1,92 @@
+"""A relay, two homes and a laptop: real processes, each machine with a directory of its own.
+
+``home`` listens nowhere and is reached through the relay, ``near`` listens on 127.0.0.1. They
+offer the same service. Starting things is the business of ``scripts/``.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import demo
+import stage
+
+from bench import worker
+from bench.contest import progress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from interop.process import Process
+
+SERVICE: Final = "bench"
+WITHIN_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """Who is there; ``near_addr`` is where that one can be dialled, without its id."""
+
+    laptop: stage.Machine
+    near_addr: str
+
+
+@contextmanager
+def staged() -> Iterator[stage.Stage]:
+    """Give a place for processes, all of which end with the block."""
+    with tempfile.TemporaryDirectory(prefix="peerup-bench-") as directory:
+        where = stage.Stage(Path(directory))
+        try:
+            yield where
+        except BaseException:
+            where.show_logs()
+            raise
+        finally:
+            for problem in where.stop_all():
+                progress(f"   {problem}")
+
+
+def start_service(where: stage.Stage) -> int:
+    """Run the TCP server that every tunnel leads to; return its port."""
+    port = stage.free_port()
+    command = [sys.executable, "-m", "bench.rivals.raw_tcp", str(port)]
+    server = where.start("TCP server", command, cwd=Path.cwd(), ends_with=(-signal.SIGTERM,))
+    stage.wait_for_port(server, port)
+    return port
+
+
+def set_up(where: stage.Stage, target: int) -> Machines:
+    """Start relay and homes, whose service is the local port ``target``."""
+    names = ("relay", "home", "near", "laptop")
+    relay, home, near, laptop = (stage.Machine(name, where) for name in names)
+    relay_addr = demo.start_relay(relay)
+    home_id, laptop_id = demo.set_up(home, relay_addr), demo.set_up(laptop, relay_addr)
+    near_addr = f"/ip4/127.0.0.1/tcp/{stage.free_port()}"
+    near.peerup("init", "--non-interactive", "--relay", relay_addr, "--listen", near_addr)
+    near_id = near.peerup("whoami").stdout.strip()
+    for peer in (home_id, near_id, laptop_id):
+        relay.peerup("relay", "authorize", peer)
+    for machine in (home, near):
+        machine.peerup("auth", "add", laptop_id)
+        demo.start_home(machine, {SERVICE: target})
+    laptop.peerup("auth", "add", home_id, "--name", "home")
+    laptop.peerup("auth", "add", near_id, "--name", "near")
+    return Machines(laptop, near_addr)
+
+
+@asynccontextmanager
+async def connected_laptop(there: Machines) -> AsyncIterator[Process]:
+    """Run `bench.laptop`, which has a direct connection to ``near``."""
+    config = there.laptop.home / ".config" / "peerup" / "config.yaml"
+    async with worker.start("bench.laptop", str(config)) as laptop:
+        args = {"target": "near", "addr": there.near_addr}
+        path = (await laptop.call("connect", args, within=WITHIN_S))["path"]
+        if path != "DIRECT":
+            raise OSError(f"the direct connection is {path}")
+        yield laptop

@@ -1,0 +1,1 @@
+"""What peerup is measured against; each says by itself why it cannot be had here."""

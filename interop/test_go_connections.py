@@ -1,0 +1,273 @@
+"""Cells with go: how connections come about, who is let in, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from interop.cells import Role, Says, both_dial, meet, pair, roles
+from interop.go_peer import ECHO, MANUAL, GoPeer
+from interop.our import OurPeer
+from interop.process import CommandError
+from peerup.errors import (
+    ConnectionClosedError,
+    DialError,
+    NegotiationError,
+    NotAuthorizedError,
+    WrongPeerError,
+)
+from peerup.host.gater import Answer, Only
+from peerup.protocols import identify, ping
+from peerup.wire.error_codes import ConnectionCode, StreamCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from interop.conftest import Run
+
+CODES: Final = (1, 2, ConnectionCode.GARBAGE_COLLECTED, ConnectionCode.SHUTDOWN, 0x12345678)
+
+
+def posing_as(addr: str, peer: str) -> str:
+    """The address with another peer id at its end."""
+    return f"{addr.rpartition('/')[0]}/{peer}"
+
+
+# --- opening --------------------------------------------------------------------------
+
+
+@both_dial
+@pytest.mark.parametrize("early", [True, False], ids=["early muxer", "late muxer"])
+def test_noise_and_yamux(go_binary: Path, run: Run, role: Role, early: bool) -> None:
+    async def scenario() -> None:
+        async with pair(go_binary, role, go={"early_muxer": early}) as (ours, go):
+            (seen,) = await go.conns(ours.peer)
+            assert (seen.security, seen.muxer) == ("/noise", "/yamux/1.0.0")
+            assert ours.conn(go.peer).info.early_muxer is early
+            assert seen.early_muxer is early
+            assert not seen.limited
+            assert (await ours.echo(go.peer, 100_000)).bytes == 100_000
+            assert (await go.echo(ours.peer, 100_000)).bytes == 100_000
+
+    run(scenario())
+
+
+@both_dial
+def test_tls_first_then_noise(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with pair(go_binary, role, go={"security": ["tls", "noise"]}) as (ours, go):
+            assert (await go.conns(ours.peer))[0].security == "/noise"
+            assert (await go.echo(ours.peer, 1000)).bytes == 1000
+
+    run(scenario())
+
+
+@both_dial
+def test_tls_alone_is_no_way_to_connect(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with OurPeer.start() as ours, GoPeer.start(go_binary, security=["tls"]) as go:
+            if role is Role.WE_DIAL:
+                with pytest.raises(DialError) as failed:
+                    await ours.connect(go.addr)
+                (cause,) = failed.value.causes.values()
+                assert isinstance(cause, NegotiationError)
+            else:
+                with pytest.raises(CommandError, match="protocols not supported"):
+                    await go.connect(ours.addr)
+
+    run(scenario())
+
+
+@both_dial
+def test_another_peer_than_expected(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with (
+            OurPeer.start() as ours,
+            GoPeer.start(go_binary) as go,
+            OurPeer.start(listen=()) as somebody,
+        ):
+            for _ in range(2):  # a failure blocks nothing
+                if role is Role.WE_DIAL:
+                    with pytest.raises(DialError) as failed:
+                        await ours.connect(posing_as(go.addr, somebody.peer))
+                    (cause,) = failed.value.causes.values()
+                    assert isinstance(cause, WrongPeerError)
+                else:
+                    with pytest.raises(CommandError, match="peer id mismatch"):
+                        await go.connect(posing_as(ours.addr, somebody.peer))
+            assert (await go.conns(), len(ours.host.connections)) == ((), 0)
+            await meet(role, ours, go)
+            assert (await go.echo(ours.peer, 1000)).bytes == 1000
+
+    run(scenario())
+
+
+@both_dial
+def test_reconnecting_whoever_closes(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+            for turn in range(20):
+                await meet(role, ours, go)
+                assert (await ours.echo(go.peer, turn)).bytes == turn
+                if turn % 2:
+                    ours.disconnect(go.peer)
+                else:
+                    await go.disconnect(ours.peer)
+                await go.event("connectedness", peer=ours.peer, state="NotConnected")
+                await ours.gone(go.peer)
+            assert (await go.conns(), len(ours.host.connections)) == ((), 0)
+
+    run(scenario())
+
+
+@roles(Role.WE_DIAL)
+def test_both_dial_at_once(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        for _ in range(5):
+            async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(ours.connect(go.addr))
+                    group.create_task(go.connect(ours.addr))
+                assert (await ours.echo(go.peer, 1000)).bytes == 1000
+                assert (await go.echo(ours.peer, 1000)).bytes == 1000
+                assert len(await go.conns(ours.peer)) == len(ours.conns(go.peer))
+
+    run(scenario())
+
+
+# --- ending ---------------------------------------------------------------------------
+
+
+@both_dial
+def test_we_close_and_go_reads_the_code(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+            for code in (0, *CODES, ConnectionCode.GATED):
+                await meet(role, ours, go)
+                stream = await ours.open_stream(go.peer, MANUAL)
+                far = await go.accept_stream()
+                ours.disconnect(go.peer, code)
+                with pytest.raises(CommandError) as caught:
+                    await far.read()
+                assert (caught.value.conn_code, caught.value.remote) == (code, True)
+                with pytest.raises(ConnectionClosedError):
+                    await stream.read()
+                await go.event("connectedness", peer=ours.peer, state="NotConnected")
+
+    run(scenario())
+
+
+@both_dial
+def test_go_closes_and_we_read_the_code(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+            for code in (0, *CODES):
+                await meet(role, ours, go)
+                stream = await ours.open_stream(go.peer, MANUAL)
+                await go.disconnect(ours.peer, code)
+                with pytest.raises(ConnectionClosedError) as caught:
+                    await stream.read()
+                assert caught.value.code == code
+                await ours.gone(go.peer)
+
+    run(scenario())
+
+
+@both_dial
+def test_we_end_and_go_knows(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with GoPeer.start(go_binary) as go:
+            async with OurPeer.start() as ours:
+                await meet(role, ours, go)
+                await ours.open_stream(go.peer, MANUAL)
+                far = await go.accept_stream()
+            with pytest.raises(CommandError) as caught:
+                await far.read()
+            assert caught.value.conn_code == ConnectionCode.SHUTDOWN
+
+    run(scenario())
+
+
+@both_dial
+def test_go_ends_and_we_know(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with OurPeer.start() as ours:
+            async with GoPeer.start(go_binary) as go:
+                await meet(role, ours, go)
+                stream = await ours.open_stream(go.peer, MANUAL)
+            with pytest.raises(ConnectionClosedError):
+                await stream.read()
+            await ours.gone(go.peer)
+
+    run(scenario())
+
+
+# --- who is let in --------------------------------------------------------------------
+
+
+@roles(Role.GO_DIALS)
+@pytest.mark.parametrize("early", [True, False], ids=["early muxer", "late muxer"])
+def test_we_refuse_and_go_reads_why(go_binary: Path, run: Run, role: Role, early: bool) -> None:
+    async def scenario() -> None:
+        async with (
+            OurPeer.start(gater=Says(Answer.NO)) as ours,
+            GoPeer.start(go_binary, early_muxer=early) as go,
+        ):
+            await go.connect(ours.addr)  # to go it looks open until our answer is there
+            failed = await go.event("identify_failed", peer=ours.peer)
+            assert failed["error"]["conn_code"] == ConnectionCode.GATED
+            await go.event("connectedness", peer=ours.peer, state="NotConnected")
+            assert len(ours.host.connections) == 0
+
+    run(scenario())
+
+
+@roles(Role.WE_DIAL)
+def test_go_says_that_we_are_not_authorized(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with pair(go_binary) as (ours, go):
+            conn = ours.conn(go.peer)
+            stream = await ours.open_stream(go.peer, MANUAL)
+            await go.disconnect(ours.peer, ConnectionCode.GATED)
+            with pytest.raises(NotAuthorizedError):
+                await stream.read()
+            with pytest.raises(NotAuthorizedError):
+                await ours.host.open_stream_on(conn, ECHO)
+
+    run(scenario())
+
+
+@both_dial
+def test_only_some_protocols_for_go(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        some = Only({identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL})
+        async with pair(go_binary, role, ours={"gater": Says(some)}) as (ours, go):
+            assert len(await go.ping(ours.peer)) == 1
+            stream = await go.open_stream(ours.peer, ECHO)
+            await stream.write(b"?")
+            with pytest.raises(CommandError) as caught:
+                await stream.read()
+            assert caught.value.stream_code == StreamCode.GATED
+            assert (await ours.echo(go.peer, 1000)).bytes == 1000
+
+    run(scenario())
+
+
+@both_dial
+def test_go_is_revoked_while_connected(go_binary: Path, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        gater = Says(Answer.YES)
+        async with pair(go_binary, role, ours={"gater": gater}) as (ours, go):
+            stream = await go.open_stream(ours.peer, ECHO)
+            await stream.write(b"!")
+            assert await stream.read() == b"!"
+            gater.answer = Answer.NO
+            ours.host.recheck()
+            with pytest.raises(CommandError) as caught:
+                await stream.read()
+            assert caught.value.conn_code == ConnectionCode.GATED
+            await ours.gone(go.peer)
+
+    run(scenario())

@@ -1,0 +1,385 @@
+"""The only file that knows aioquic: a QUIC connection as a sans-IO ``Muxer``.
+
+aioquic is a good QUIC and a web client's QUIC; four things differ from what libp2p needs, and
+each is mended here through names that aioquic keeps to itself (pinned by
+``tests/transport/test_aioquic_facts.py``):
+
+- the server has to ask for a certificate, and must not take an empty one;
+- certificates are libp2p's: one, self-signed, with the identity key's signature in it;
+- windows have to follow the reader instead of doubling by themselves;
+- what is queued for sending has to be bounded.
+
+Spec: libp2p specs, quic/README.md and tls/tls.md; RFC 9000.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from aioquic import tls
+from aioquic.quic import events as quic
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import QuicErrorCode, QuicProtocolVersion
+
+from peerup.errors import (
+    ConnectionClosedError,
+    LocalProtocolError,
+    NotAuthorizedError,
+    PeerupError,
+    RemoteProtocolError,
+    ResourceLimitError,
+    WrongPeerError,
+)
+from peerup.transport.tls_certificate import verify_certificate
+from peerup.wire.error_codes import ConnectionCode
+from peerup.wire.events import (
+    DataReceived,
+    MuxEvent,
+    SessionTerminated,
+    StreamEnded,
+    StreamOpened,
+    StreamReset,
+    StreamStopped,
+    StreamWritable,
+)
+
+if TYPE_CHECKING:
+    from peerup.transport.tls_certificate import Certificate, VerifiedPeer
+    from peerup.wire.peer_id import PeerId
+
+ALPN: Final = "libp2p"
+STREAM_WINDOW: Final = 1024 * 1024  # bytes that a peer may send ahead of the reader
+CONNECTION_WINDOW: Final = 16 * 1024 * 1024  # ... on all streams of a connection together
+SEND_BUFFER: Final = 1024 * 1024  # bytes of one stream that wait for the wire or for an ACK
+MAX_INBOUND: Final = 256  # streams the peer may have open
+IDLE_TIMEOUT_S: Final = 30.0
+KEEPALIVE_PARTS: Final = {True: 3.0, False: 2.0}  # of the idle time; the dialler pings first
+DATAGRAM_SIZE: Final = 1200  # bytes: every path carries it
+MAX_DATAGRAM_SIZE: Final = 1452  # what quic-go takes; beyond it packets vanish
+CONNECTION_ID_SIZE: Final = 8
+CERTIFICATE_REQUIRED: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.certificate_required
+BAD_CERTIFICATE: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.bad_certificate
+
+Address = tuple[Any, ...]
+
+# aioquic logs what peers send; what is worth a line is logged by those who own connections.
+logging.getLogger("quic").disabled = True
+
+
+class _Connection(QuicConnection):
+    """aioquic's connection, with libp2p's certificates and windows that follow the reader."""
+
+    expected: PeerId | None = None
+    verified: VerifiedPeer | None = None
+    refusal: PeerupError | None = None
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        self._local_max_streams_bidi.value = MAX_INBOUND
+        self._local_max_streams_uni.value = 0  # libp2p has no use for one-way streams
+        super()._initialize(peer_cid)
+        self.tls._request_client_certificate = not self._is_client
+        self._take_certificate = self.tls._set_peer_certificate
+        self.tls._set_peer_certificate = self._verify_certificate  # type: ignore[method-assign]
+
+    def _verify_certificate(self, message: tls.Certificate) -> None:
+        if not message.certificates:
+            return  # an empty message; ``HandshakeCompleted`` finds that nobody is verified
+        self._take_certificate(message)
+        chain = [der for der, _ in message.certificates]
+        now = datetime.datetime.now(datetime.UTC)
+        try:
+            self.verified = verify_certificate(chain, now=now, expected=self.expected)
+        except (WrongPeerError, RemoteProtocolError) as why:
+            self.refusal = why
+            raise tls.AlertBadCertificate(str(why)[:80]) from why
+
+    def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
+        seen, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
+        try:
+            super()._write_stream_limits(builder, space, stream)
+        finally:
+            stream.receiver.highest_offset = seen
+
+    def _write_connection_limits(self, builder: Any, space: Any) -> None:
+        seen, self._local_max_data.used = self._local_max_data.used, 0
+        try:
+            super()._write_connection_limits(builder, space)
+        finally:
+            self._local_max_data.used = seen
+
+
+class QuicEngine:
+    """One QUIC connection, without socket or clock.
+
+    Besides what every ``Muxer`` has: ``receive`` takes datagrams, ``datagrams_to_send`` gives
+    them, ``established`` and ``failure`` tell how the handshake goes, and ``new_ids`` and
+    ``old_ids`` which connection ids lead here.
+    """
+
+    def __init__(self, connection: _Connection) -> None:
+        """Wrap ``connection``; use ``dial`` and ``accept`` to make one."""
+        self._quic = connection
+        self._is_client = connection.configuration.is_client
+        self._events: deque[MuxEvent] = deque()
+        self._known: set[int] = set()  # streams that our side has heard of
+        self._starved: set[int] = set()
+        self._consumed: dict[int, int] = {}
+        self._consumed_in_all = 0
+        self._heard_at = 0.0
+        self._pings = 0
+        self.established = False
+        self.terminated = False
+        self.failure: PeerupError | None = None
+        self.new_ids: list[bytes] = [connection.host_cid]
+        self.old_ids: list[bytes] = []
+
+    @classmethod
+    def dial(
+        cls, certificate: Certificate, peer: PeerId, addr: Address, now: float, size: int
+    ) -> QuicEngine:
+        """Begin a connection to ``peer`` at ``addr`` with datagrams of ``size`` bytes."""
+        connection = _Connection(configuration=_configuration(certificate, size, client=True))
+        connection.expected = peer
+        connection.connect(addr, now)
+        engine = cls(connection)
+        engine._heard_at = now
+        return engine
+
+    @classmethod
+    def accept(
+        cls,
+        certificate: Certificate,
+        destination_id: bytes,
+        now: float,
+        size: int,
+        *,
+        retried_from: bytes | None = None,
+    ) -> QuicEngine:
+        """Begin the answer to an Initial that was sent to ``destination_id``.
+
+        Args:
+            certificate: Ours.
+            destination_id: The connection id that the Initial was sent to.
+            now: The time.
+            size: Bytes of the datagrams that we send.
+            retried_from: The id that the client chose before our Retry, None without one.
+        """
+        connection = _Connection(
+            configuration=_configuration(certificate, size, client=False),
+            original_destination_connection_id=retried_from or destination_id,
+            retry_source_connection_id=destination_id if retried_from else None,
+        )
+        engine = cls(connection)
+        engine._heard_at = now
+        return engine
+
+    @property
+    def peer(self) -> VerifiedPeer:
+        """Who is at the other end, once ``established``."""
+        verified = self._quic.verified
+        if verified is None:
+            raise LocalProtocolError("the handshake is not over")
+        return verified
+
+    # --- datagrams and time -----------------------------------------------------------
+
+    def receive(self, datagrams: list[bytes], addr: Address, now: float) -> None:
+        """Take a batch that came from one address; ``next_event`` tells what it meant."""
+        self._heard_at = now
+        for data in datagrams:
+            self._quic.receive_datagram(data, addr, now)
+        self._drain()
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """Return what is to be sent now, and where to; the first call after ``dial`` too."""
+        out = self._quic.datagrams_to_send(now)
+        self._drain()  # closing and idling show up here as well
+        return out
+
+    def next_timer(self) -> float | None:
+        if self.terminated:
+            return None
+        at = self._quic.get_timer()
+        ping = self._heard_at + self._keepalive()
+        return ping if at is None or (self.established and ping < at) else at
+
+    def handle_timer(self, now: float) -> None:
+        if self.established and now >= self._heard_at + self._keepalive():
+            self._heard_at = now  # one ping a period, answered or not
+            self._pings += 1
+            self._quic.send_ping(self._pings)
+        at = self._quic.get_timer()
+        if at is not None and now >= at:
+            self._quic.handle_timer(now)
+        self._drain()
+
+    def _keepalive(self) -> float:
+        remote = self._quic._remote_max_idle_timeout
+        return min(IDLE_TIMEOUT_S, remote or IDLE_TIMEOUT_S) / KEEPALIVE_PARTS[self._is_client]
+
+    # --- streams ----------------------------------------------------------------------
+
+    @property
+    def can_open(self) -> bool:
+        if self.terminated:
+            return False
+        next_id = self._quic.get_next_available_stream_id()
+        return next_id // 4 < self._quic._remote_max_streams_bidi
+
+    def open_stream(self) -> int:
+        """Return the id of a new stream; see ``yamux.Session.open_stream``."""
+        if self.terminated:
+            raise LocalProtocolError("quic: the connection is closed")
+        if not self.can_open:
+            raise ResourceLimitError("quic: the peer takes no further streams now")
+        stream_id = self._quic.get_next_available_stream_id()
+        self._quic.send_stream_data(stream_id, b"")  # reserves the id
+        self._known.add(stream_id)
+        return stream_id
+
+    def send(self, stream_id: int, data: bytes | memoryview) -> int:
+        """Queue a prefix of ``data`` and return its size; see ``yamux.Session.send``."""
+        stream = self._quic._streams.get(stream_id)
+        if stream is None or self.terminated:
+            raise LocalProtocolError(f"quic: stream {stream_id} is finished")
+        taken = min(len(data), max(0, SEND_BUFFER - self._queued(stream)))
+        if taken:
+            try:
+                self._quic.send_stream_data(stream_id, bytes(data[:taken]))
+            except (ValueError, RuntimeError, AssertionError) as why:
+                raise LocalProtocolError(f"quic: stream {stream_id} is finished") from why
+        if taken < len(data):
+            self._starved.add(stream_id)
+        return taken
+
+    @staticmethod
+    def _queued(stream: Any) -> int:
+        size: int = stream.sender._buffer_stop - stream.sender._buffer_start
+        return size
+
+    def consumed(self, stream_id: int, size: int, now: float) -> None:
+        """Grant what the application has read, in steps of half a window."""
+        self._consumed_in_all += size
+        connection = self._quic._local_max_data
+        wanted = self._consumed_in_all + CONNECTION_WINDOW
+        if wanted - connection.value >= CONNECTION_WINDOW // 2:
+            connection.value = wanted
+        stream = self._quic._streams.get(stream_id)
+        if stream is None:
+            self._consumed.pop(stream_id, None)
+            return
+        total = self._consumed[stream_id] = self._consumed.get(stream_id, 0) + size
+        if total + STREAM_WINDOW - stream.max_stream_data_local >= STREAM_WINDOW // 2:
+            stream.max_stream_data_local = total + STREAM_WINDOW
+
+    def close_write(self, stream_id: int) -> None:
+        if stream_id in self._quic._streams and not self.terminated:
+            self._quic.send_stream_data(stream_id, b"", end_stream=True)
+
+    def reset(self, stream_id: int, code: int = 0) -> None:
+        if stream_id in self._quic._streams and not self.terminated:
+            self._quic.reset_stream(stream_id, code)
+            self._quic.stop_stream(stream_id, code)
+        self._forget(stream_id)
+
+    def close(self, code: int = 0) -> None:
+        """Close the connection with a libp2p code; the peer sees it as an application close."""
+        self._quic.close(error_code=code)
+
+    def next_event(self) -> MuxEvent | None:
+        return self._events.popleft() if self._events else None
+
+    # --- what aioquic reports ---------------------------------------------------------
+
+    def _drain(self) -> None:
+        while (event := self._quic.next_event()) is not None:
+            self._translate(event)
+        for stream_id in list(self._starved):
+            stream = self._quic._streams.get(stream_id)
+            if stream is None or self._queued(stream) <= SEND_BUFFER // 2:
+                self._starved.discard(stream_id)
+                self._events.append(StreamWritable(stream_id))
+
+        if len(self._known) > 2 * len(self._quic._streams) + MAX_INBOUND:
+            # aioquic never reports a stream again once it has let go of it.
+            self._known.intersection_update(self._quic._streams)
+
+    def _translate(self, event: quic.QuicEvent) -> None:
+        match event:
+            case quic.StreamDataReceived(stream_id=stream_id, data=data, end_stream=end):
+                self._on_data(stream_id, data, end)
+            case quic.StreamReset(stream_id=stream_id, error_code=code):
+                self._events.append(StreamReset(stream_id, code))
+                self.reset(stream_id, code)
+            case quic.StopSendingReceived(stream_id=stream_id, error_code=code):
+                self._events.append(StreamStopped(stream_id, code))
+            case quic.HandshakeCompleted():
+                self._on_handshake()
+            case quic.ConnectionIdIssued(connection_id=connection_id):
+                self.new_ids.append(connection_id)
+            case quic.ConnectionIdRetired(connection_id=connection_id):
+                self.old_ids.append(connection_id)
+            case quic.ConnectionTerminated():
+                self._on_terminated(event)
+
+    def _on_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        if stream_id not in self._known:
+            self._known.add(stream_id)
+            self._events.append(StreamOpened(stream_id))
+        if data:
+            self._events.append(DataReceived(stream_id, data))
+        if end:
+            self._events.append(StreamEnded(stream_id))
+
+    def _on_handshake(self) -> None:
+        if self._quic.verified is None:
+            self._quic.close(error_code=CERTIFICATE_REQUIRED, frame_type=0)
+            self.failure = RemoteProtocolError("quic: the peer sent no certificate")
+        else:
+            self.established = True
+
+    def _on_terminated(self, event: quic.ConnectionTerminated) -> None:
+        self.terminated = True
+        self.failure = self.failure or self._quic.refusal or _explain(event)
+        code = event.error_code if event.frame_type is None else ConnectionCode.NONE
+        self._events.append(SessionTerminated(code))
+
+    def _forget(self, stream_id: int) -> None:
+        self._starved.discard(stream_id)
+        self._consumed.pop(stream_id, None)
+
+
+def _configuration(certificate: Certificate, size: int, *, client: bool) -> QuicConfiguration:
+    return QuicConfiguration(
+        is_client=client,
+        alpn_protocols=[ALPN],
+        certificate=certificate.certificate,
+        private_key=certificate.private_key,
+        verify_mode=ssl.CERT_NONE,  # of a web's kind; libp2p's own check is in _Connection
+        supported_versions=[QuicProtocolVersion.VERSION_1],
+        idle_timeout=IDLE_TIMEOUT_S,
+        max_data=CONNECTION_WINDOW,
+        max_stream_data=STREAM_WINDOW,
+        max_datagram_size=size,
+        connection_id_length=CONNECTION_ID_SIZE,
+    )
+
+
+def _explain(event: quic.ConnectionTerminated) -> PeerupError:
+    """Return the error for the end of a connection; nothing a peer wrote goes into it."""
+    if event.frame_type is None:
+        if event.error_code == ConnectionCode.GATED:
+            return NotAuthorizedError("the peer does not authorize us")
+        return ConnectionClosedError(
+            f"the connection was closed, code {event.error_code:#x}", code=event.error_code
+        )
+    if event.reason_phrase == "Idle timeout":
+        return ConnectionClosedError("the connection timed out")
+    if event.error_code == BAD_CERTIFICATE:
+        return RemoteProtocolError("quic: the peer does not accept our certificate")
+    return RemoteProtocolError(f"quic: the connection failed, code {event.error_code:#x}")

@@ -1,0 +1,147 @@
+"""Moves a QUIC connection's datagrams: between its engine, its socket and its timers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from peerup.errors import ConnectionClosedError, PeerupError
+from peerup.transport.muxed import ConnectionInfo, MuxedConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from peerup.transport.endpoints import Endpoints
+    from peerup.transport.limits import ByteBudget
+    from peerup.transport.quic_engine import QuicEngine
+
+Address = tuple[Any, ...]
+
+FINISH_S: Final = 1.0  # for the close to be sent, and repeated to a peer that still talks
+
+
+class QuicLink:
+    """One connection's place on the event loop.
+
+    ``established`` becomes true, or an error, when the handshake ends; ``connect`` then makes
+    the ``MuxedConnection``.
+    """
+
+    def __init__(
+        self,
+        engine: QuicEngine,
+        send: Callable[[Iterable[tuple[bytes, Address]]], None],
+        on_ids: Callable[[QuicLink], None],
+        on_end: Callable[[QuicLink], None],
+    ) -> None:
+        """Join an engine to a socket.
+
+        Args:
+            engine: The connection.
+            send: Sends datagrams.
+            on_ids: Told after each turn that connection ids came or went.
+            on_end: Told once, when nothing more will be sent or received.
+        """
+        self.engine = engine
+        self.ids: set[bytes] = set()  # connection ids that lead here; its endpoint keeps them
+        self._send, self._on_ids, self._on_end = send, on_ids, on_end
+        self._loop = asyncio.get_running_loop()
+        self._queued = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._ended = False
+        self._conn: MuxedConnection | None = None
+        self.handshake: asyncio.Future[None] = self._loop.create_future()
+        self.handshake.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def connect(self, ends: Endpoints, budget: ByteBudget) -> MuxedConnection:
+        """Return the connection; what has arrived on it already is delivered."""
+        peer = self.engine.peer
+        info = ConnectionInfo(peer=peer.peer, public_key=peer.public_key, ends=ends)
+        self._conn = MuxedConnection(info, self.engine, self, budget)
+        self._turn()
+        return self._conn
+
+    def receive(self, datagrams: list[bytes], address: Address) -> None:
+        """Take a batch from the socket."""
+        if not self._ended:
+            self.engine.receive(datagrams, address, self._loop.time())
+            self._turn()
+
+    def flush(self) -> None:
+        """Transmit once per turn of the event loop, however many calls ask for it."""
+        if not self._queued and not self._ended:
+            self._queued = True
+            self._loop.call_soon(self._transmit)
+
+    def finish(self) -> None:
+        self.flush()
+        self._loop.call_later(FINISH_S, self._end)
+
+    def abort(self, code: int) -> None:
+        """Close a connection that nobody has got hold of yet."""
+        self.engine.close(code)
+        self.finish()
+
+    def _turn(self) -> None:
+        """Act on what the engine has to say after it was fed."""
+        engine = self.engine
+        if not self.handshake.done():
+            if engine.failure is not None:
+                self.handshake.set_exception(engine.failure)
+            elif engine.established:
+                self.handshake.set_result(None)
+        if engine.new_ids or engine.old_ids:
+            self._on_ids(self)
+        if self._conn is not None:
+            if engine.failure is not None:
+                self._conn.fail(engine.failure)
+            self._conn.dispatch()
+        self.flush()
+        if engine.terminated:
+            self._end()
+
+    def _transmit(self) -> None:
+        self._queued = False
+        if self._ended:
+            return
+        now = self._loop.time()
+        if out := self.engine.datagrams_to_send(now):
+            self._send(out)
+        if self._conn is not None:
+            self._conn.dispatch_events()
+        if self.engine.terminated:
+            self._turn()
+            return
+        self._arm()
+
+    def _arm(self) -> None:
+        at = self.engine.next_timer()
+        if at == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        at, self._timer_at, self._timer = self._timer_at, None, None
+        # The loop may call a moment early; the engine must not conclude that nothing is due.
+        self.engine.handle_timer(max(at or 0.0, self._loop.time()))
+        self._turn()
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.handshake.done():
+            self.handshake.set_exception(self._reason())
+        if self._conn is not None:
+            self._conn.fail(self._reason())
+            self._conn.ended()
+        self._on_end(self)
+
+    def _reason(self) -> PeerupError:
+        return self.engine.failure or ConnectionClosedError()

@@ -1,0 +1,195 @@
+"""The commands of README.md and the guides, run as they stand there.
+
+Ports and addresses are replaced, so that tests can run side by side; nothing else is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.docs.pages import ROOT, blocks, commands
+from tests.e2e.conftest import assemble
+from tests.e2e.lab import free_port, get, until, website
+from tests.e2e.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.lab import Lab, Machine, Running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.real_clock]
+
+README: Final = ROOT / "README.md"
+WALK: Final = "By hand, on three terminals"
+PORTS: Final = ("7777", "8000", "8080", "2222")
+
+
+def walk() -> list[tuple[tuple[int, ...], list[str]]]:
+    """The lines of the walk-through, and on which terminals they are typed."""
+    found: list[tuple[tuple[int, ...], list[str]]] = []
+    for block in blocks(README):
+        if block.section == WALK:
+            number = re.search(r"\*\*Terminal (\d)", block.above)
+            where = (int(number[1]),) if number else (1, 2, 3)
+            found.append((where, block.code.splitlines()))
+    return found
+
+
+def bin_path() -> str:
+    """PATH with the peerup and the python of these tests first."""
+    return f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def knocked(port: str) -> bool:
+    """Whether somebody answers on a port."""
+    try:
+        get(int(port))
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+class Walker:
+    """Types what the README says, and fills in what the reader is told to fill in."""
+
+    def __init__(self, terminals: dict[int, Terminal]) -> None:
+        self.terminals = terminals
+        self.values = {port: str(free_port()) for port in PORTS}
+
+    def fill_in(self, line: str) -> str:
+        for name, value in self.values.items():
+            line = re.sub(rf"\b{name}\b", value, line)
+        return line
+
+    def enter(self, number: int, line: str) -> str:
+        """Type a line; what a reader needs a second for is waited for."""
+        terminal = self.terminals[number]
+        if line.strip() == "peerup daemon":
+            terminal.type(line)
+            terminal.wait_for("reservation held")
+            return ""
+        if line.startswith("curl "):
+            until("something listens", lambda: knocked(self.values["8080"]))
+        shown = terminal.enter(self.fill_in(line))
+        if "peerup relay info" in line:
+            self.values["ADDRESS_OF_THE_RELAY"] = re.findall(r"/ip4/\S+/p2p/\w+", shown)[-1]
+        if "peerup whoami" in line:
+            name = {2: "ID_OF_HOME", 3: "ID_OF_LAPTOP"}[number]
+            self.values[name] = re.findall(r"^12D3KooW\w+$", shown, re.MULTILINE)[-1]
+        return shown
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Iterator[dict[int, Terminal]]:
+    kept = {key: os.environ[key] for key in ("LANG", "LC_ALL") if key in os.environ}
+    env = {**kept, "PATH": bin_path(), "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with ExitStack() as stack:
+        yield {
+            number: stack.enter_context(
+                closing(Terminal(tmp_path / f"{number}.log", cwd=ROOT, env=env))
+            )
+            for number in (1, 2, 3)
+        }
+
+
+def test_the_walk_through_on_three_terminals(terminals: dict[int, Terminal]) -> None:
+    walker = Walker(terminals)
+    steps = [(number, line) for where, lines in walk() for number in where for line in lines]
+    assert len(steps) > 15
+    shown = {line: walker.enter(number, line) for number, line in steps}
+
+    assert shown["peerup ping home -c 3"].count("path=[RELAYED]") == 3
+    assert "Directory listing" in shown["curl http://127.0.0.1:8080/"]
+
+    # "To shut the laptop out again, at once, `peerup auth remove ID_OF_LAPTOP` at home (with the
+    # same HOME, if you use another terminal)."
+    home = terminals[2].wait_for(r"Configuration: (\S+)/\.config/peerup/config\.yaml")[1]
+    terminals[1].enter(walker.fill_in(f"HOME={home} peerup auth remove ID_OF_LAPTOP"))
+    port = int(walker.values["8080"])
+    until("the laptop is shut out", lambda: get(port) == b"", within=5.0)
+
+    # Ctrl-C stops the daemon, and "kill %1" what runs in the background.
+    terminals[2].ctrl_c()
+    terminals[2].ended("peerup daemon")
+    for number in (1, 2, 3):
+        terminals[number].enter("kill %1 && { wait; true; }")
+    assert terminals[1].text.count("Stopped.") == 1
+
+
+class Reader:
+    """Runs the commands of a page, each on the machine where its reader would be."""
+
+    READY: Final[Mapping[tuple[str, ...], str]] = {
+        ("daemon",): "reservation held",
+        ("proxy",): "listening on",
+        ("relay", "serve"): "Listening on",
+    }
+
+    def __init__(self, relay: Machine, home: Machine, laptop: Machine, **values: str) -> None:
+        self._relay, self._home, self._laptop = relay, home, laptop
+        self.values = {port: str(free_port()) for port in PORTS} | values
+        self._running: list[Running] = []
+
+    def read(self, page: str) -> None:
+        """Do what the page says; each command has to succeed, and what runs on, to end well."""
+        lines = [line for _, line in commands(ROOT / "docs" / page)]
+        assert lines, f"no commands in {page}"
+        for line in lines:
+            for machine in self._machines(line):
+                self._run(machine, line)
+        for running in reversed(self._running):
+            assert running.stop() == 0
+
+    def _machines(self, line: str) -> tuple[Machine, ...]:
+        first = line.split()[1]
+        if first == "relay":
+            return (self._relay,)
+        if first in {"init", "whoami"}:
+            return (self._home, self._laptop)
+        at_laptop = first in {"proxy", "ping"} or "ID_OF_HOME" in line
+        return (self._laptop if at_laptop else self._home,)
+
+    def _run(self, machine: Machine, line: str) -> None:
+        for name, value in self.values.items():
+            line = re.sub(rf"\b{name}\b", value, line)
+        words = shlex.split(line.replace("0.0.0.0", "127.0.0.1"))[1:]
+        for beginning, ready in self.READY.items():
+            if tuple(words[: len(beginning)]) == beginning:
+                running = machine.start(*words)
+                running.wait_for(ready)
+                self._running.append(running)
+                return
+        shown = machine.peerup(*words).expect(0).out
+        if words[:2] == ["relay", "info"]:
+            self.values["ADDRESS_OF_THE_RELAY"] = shown.split()[-1]
+        if words == ["whoami"]:
+            self.values[f"ID_OF_{machine.name.upper()}"] = shown.strip()
+
+
+def test_the_five_minutes_of_the_first_page(lab: Lab) -> None:
+    reader = Reader(lab.machine("relay"), lab.machine("home"), lab.machine("laptop"))
+    reader.read("index.md")
+
+
+def test_the_guide_to_a_relay(lab: Lab) -> None:
+    operator = lab.machine("relay")
+    friend = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+    Reader(operator, operator, operator, PEER_ID=friend).read("guide/relay.md")
+
+
+def test_the_guide_to_services(lab: Lab) -> None:
+    with website() as web:
+        family = assemble(lab, web)
+        assert family.daemon.stop() == 0  # the guide starts one
+        family.home.peerup("service", "remove", "web").expect(0)  # and adds this one
+        reader = Reader(family.relay.machine, family.home, family.laptop, PEER_ID=family.laptop_id)
+        reader.read("guide/services.md")
