@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+TRANSPORT ?=
 
 BIN := .venv/bin
 CODE := peerup tests scripts bench $(wildcard interop)
@@ -24,7 +25,7 @@ help: ## list the targets
 setup: $(DEV) ## install peerup and the tools of its developers into .venv
 
 demo: $(RUN) ## reach a web server and sshd through a relay, with real processes on this machine
-	@$(BIN)/python scripts/demo.py
+	@TRANSPORT="$(TRANSPORT)" $(BIN)/python scripts/demo.py
 
 test: $(DEV) ## run the tests (more options: make test PYTEST_ARGS="-x -k yamux")
 	@$(BIN)/pytest $(PYTEST_ARGS)

@@ -7,7 +7,8 @@ Three machines, each played by processes of its own with a home directory of its
 Home listens on no address at all, so every byte has to pass the relay. All that is done here is
 done with the `peerup` command, as a user would; each command is shown before it runs.
 
-Run it with `make demo`. It needs no internet, and ends with `demo: OK` or with the reason why not.
+Run it with `make demo`, or `make demo TRANSPORT=quic` (or tcp) for one transport alone. It needs
+no internet, and ends with `demo: OK` or with the reason why not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,21 +39,34 @@ REVOKE_LIMIT: Final = 2.0  # seconds until a removed peer must be gone
 NOT_AUTHORIZED: Final = 4  # exit code
 
 
-def start_relay(relay: Machine) -> str:
-    """Start the relay; return the address that the others are to use."""
+def start_relay(relay: Machine, transport: str) -> list[str]:
+    """Start the relay; return the addresses that the others are to use.
+
+    ``transport`` is tcp or quic, or empty for both.
+    """
     port = stage.free_port()
-    server = relay.start("relay", "serve", "--listen", f"/ip4/127.0.0.1/tcp/{port}")
-    stage.wait_for_port(server, port)
+    listen = {"tcp": f"/ip4/127.0.0.1/tcp/{port}", "quic": f"/ip4/127.0.0.1/udp/{port}/quic-v1"}
+    wanted = [listen[transport]] if transport else list(listen.values())
+    relay.start("relay", "serve", *(word for addr in wanted for word in ("--listen", addr)))
     info = relay.peerup("relay", "info", "--wait", "10s").stdout
-    for word in info.split():
-        if word.startswith("/ip4/") and "/p2p/" in word:
-            return word
-    raise DemoError(f"`peerup relay info` shows no address with a peer id:\n{info}")
+    found = [word for word in info.split() if word.startswith("/ip4/") and "/p2p/" in word]
+    if len(found) != len(wanted):
+        raise DemoError(f"`peerup relay info` shows other addresses than it listens on:\n{info}")
+    return found
 
 
-def set_up(machine: Machine, relay_address: str) -> str:
+def chosen_transport() -> str:
+    """Return what TRANSPORT says: tcp, quic, or nothing for both."""
+    chosen = os.environ.get("TRANSPORT", "")
+    if chosen not in {"", "tcp", "quic"}:
+        raise DemoError(f"TRANSPORT={chosen} is none of the transports: it may be tcp or quic")
+    return chosen
+
+
+def set_up(machine: Machine, relay_addresses: list[str]) -> str:
     """Give a machine an identity and a configuration; return its peer id."""
-    machine.peerup("init", "--non-interactive", "--relay", relay_address, "--no-listen")
+    relays = [word for addr in relay_addresses for word in ("--relay", addr)]
+    machine.peerup("init", "--non-interactive", *relays, "--no-listen")
     return machine.peerup("whoami").stdout.strip()
 
 
@@ -72,7 +87,9 @@ def measure_ping(laptop: Machine) -> str:
     paths = {reply["path"] for reply in replies}
     if len(replies) != 3 or paths != {"RELAYED"}:
         raise DemoError(f"expected 3 replies on the path RELAYED, got: {lines}")
-    return f"path RELAYED, {sum(reply['rtt_ms'] for reply in replies) / 3:.1f} ms round trip"
+    over = "/".join(sorted({reply["transport"] for reply in replies}))
+    mean = sum(reply["rtt_ms"] for reply in replies) / 3
+    return f"path RELAYED over {over}, {mean:.1f} ms round trip"
 
 
 def open_proxy(laptop: Machine, service: str) -> int:
@@ -135,10 +152,10 @@ def perform(where: Stage) -> None:
     relay, home, laptop = (Machine(name, where) for name in ("relay", "home", "laptop"))
 
     say("1. A relay: the only machine that others can dial. It serves those it knows.")
-    relay_address = start_relay(relay)
+    relay_addresses = start_relay(relay, chosen_transport())
 
     say("\n2. Home and laptop get an identity each, and learn which relay to use.")
-    home_id, laptop_id = set_up(home, relay_address), set_up(laptop, relay_address)
+    home_id, laptop_id = set_up(home, relay_addresses), set_up(laptop, relay_addresses)
 
     say("\n3. The relay gets to know both, and they get to know each other.")
     relay.peerup("relay", "authorize", home_id, "home")

@@ -91,7 +91,7 @@ SET_UP: Final = (
         ("whoami",),
         "peerup.cli.whoami:run",
         "print this machine's peer id",
-        "Print the peer id, which others authorize with `peerup auth add`. Creates nothing.",
+        "Print the peer id, which others authorize with `peerup auth add`. Creates\nnothing.",
         "peerup whoami",
     ),
     Command(

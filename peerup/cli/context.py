@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from peerup.config.authorized_keys import Entry
     from peerup.config.schema import Config, RelayConfig
 
-LISTENABLE: Final = (("ip4", "tcp"), ("ip6", "tcp"))  # the transports that there are
+LISTENABLE: Final = (  # the transports that there are
+    ("ip4", "tcp"),
+    ("ip6", "tcp"),
+    ("ip4", "udp", "quic-v1"),
+    ("ip6", "udp", "quic-v1"),
+)
 
 
 def node_config(args: argparse.Namespace) -> Config:
@@ -83,7 +88,7 @@ def _listen_address(text: str) -> Multiaddr:
     except ValueError as error:
         raise UsageError(f"cannot listen there: {error}", hint=hint) from None
     if tuple(component.protocol.name for component in address.components) not in LISTENABLE:
-        raise UsageError(f"cannot listen on {text}: only TCP on an IP address", hint=hint)
+        raise UsageError(f"cannot listen on {text}: only TCP or QUIC on an IP address", hint=hint)
     return address
 
 

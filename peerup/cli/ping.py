@@ -69,7 +69,9 @@ class _Report:
         elif reply.rtt_ms is None:
             output.line(f"seq={reply.seq} error={reply.error}")
         else:
-            output.line(f"seq={reply.seq} rtt={reply.rtt_ms:.1f}ms path=[{reply.path}]")
+            took = f"rtt={reply.rtt_ms:.1f}ms"
+            over = f" transport={reply.transport}" if reply.transport else ""
+            output.line(f"seq={reply.seq} {took} path=[{reply.path}]{over}")
 
     def finish(self) -> None:
         """Print the statistics, if there is anything to print them of."""
@@ -92,6 +94,7 @@ def _reply_json(peer: PeerId, reply: PingReply) -> dict[str, object]:
         "rtt_ms": None if reply.rtt_ms is None else round(reply.rtt_ms, 3),
         "path": reply.path,
         "address": reply.address,
+        "transport": reply.transport,
         "error": reply.error,
     }
 

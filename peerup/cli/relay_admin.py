@@ -5,6 +5,7 @@ They read and write the files of the relay on this machine; a running relay sees
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
 from peerup.transport.interfaces import expand
+from peerup.wire import quic_packet
 from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
@@ -146,13 +148,16 @@ def _wait(args: argparse.Namespace, seconds: float) -> _Info:
 
 
 def _knock(found: _Info) -> None:
-    """Return if any of the addresses accepts a TCP connection."""
+    """Return if anything answers at one of the addresses."""
     causes: dict[str, Exception] = {}
     for address in found.addresses:
         assert address.host is not None
         assert address.port is not None
         try:
-            socket.create_connection((address.host, address.port), CONNECT_TIMEOUT).close()
+            if address.has("tcp"):
+                socket.create_connection((address.host, address.port), CONNECT_TIMEOUT).close()
+            else:
+                _probe_quic(address.host, address.port)
         except OSError as error:
             causes[str(address.without_peer())] = error
         else:
@@ -162,8 +167,20 @@ def _knock(found: _Info) -> None:
     raise failure
 
 
+def _probe_quic(host: str, port: int) -> None:
+    """Return if a QUIC server answers there; OSError if nothing does in time."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    connection_id = secrets.token_bytes(quic_packet.MIN_FIRST_ID)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(CONNECT_TIMEOUT)
+        sock.connect((host, port))
+        sock.send(quic_packet.version_probe(connection_id))
+        if connection_id not in sock.recv(quic_packet.MIN_INITIAL_SIZE):
+            raise OSError("something else than QUIC answered")
+
+
 def _dialable(listen: Iterable[Multiaddr]) -> list[Multiaddr]:
-    """Return the TCP addresses that others can dial, public ones first.
+    """Return the addresses that others can dial, public ones first.
 
     A wildcard stands for each of this machine's addresses; loopback is among them only if
     there is nothing else.

@@ -123,13 +123,23 @@ security:
 
 
 def default_listen() -> tuple[Multiaddr, ...]:
-    """Return where a new node listens: a free TCP port, on IPv4 and IPv6."""
-    return tuple(map(Multiaddr.parse, ("/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0")))
+    """Return where a new node listens: free ports for TCP and QUIC, on IPv4 and IPv6."""
+    return _listen(0)
 
 
 def default_relay_listen() -> tuple[Multiaddr, ...]:
-    """Return where a new relay listens: TCP port 7777, on IPv4 and IPv6."""
-    return tuple(map(Multiaddr.parse, ("/ip4/0.0.0.0/tcp/7777", "/ip6/::/tcp/7777")))
+    """Return where a new relay listens: port 7777 for TCP and QUIC, on IPv4 and IPv6."""
+    return _listen(7777)
+
+
+def _listen(port: int) -> tuple[Multiaddr, ...]:
+    forms = (
+        "/ip4/0.0.0.0/tcp/{}",
+        "/ip4/0.0.0.0/udp/{}/quic-v1",
+        "/ip6/::/tcp/{}",
+        "/ip6/::/udp/{}/quic-v1",
+    )
+    return tuple(Multiaddr.parse(form.format(port)) for form in forms)
 
 
 def node_template(

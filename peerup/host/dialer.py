@@ -8,7 +8,7 @@ same time waits for the same dial.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -35,13 +35,27 @@ MAX_BACKOFFS: Final = 4096  # addresses remembered
 
 
 def rank(addrs: Iterable[Multiaddr]) -> list[Multiaddr]:
-    """Order ``addrs`` by how soon they are worth trying: near, then direct, then relayed."""
-    unique = dict.fromkeys(addrs)
-    return sorted(unique, key=_distance)[:MAX_ADDRS]
+    """Order ``addrs`` by how soon they are worth trying.
+
+    Near before far, direct before relayed, TCP before QUIC: with the engine of today TCP moves
+    many times as much. Of several alike, IPv6 and IPv4 take turns, so that a family that does
+    not work here costs one step and no more.
+    """
+    turns: Counter[tuple[Distance, bool]] = Counter()
+    ranked: list[tuple[Distance, int, bool, Multiaddr]] = []
+    for addr in dict.fromkeys(addrs):
+        distance, other = _distance(addr), not addr.has("ip6")
+        ranked.append((distance, turns[distance, other], other, addr))
+        turns[distance, other] += 1
+    ranked.sort(key=lambda entry: entry[:3])
+    return [entry[3] for entry in ranked[:MAX_ADDRS]]
 
 
-def _distance(addr: Multiaddr) -> tuple[bool, bool, bool]:
-    return (addr.is_circuit, not addr.is_loopback, not addr.is_private)
+Distance = tuple[bool, bool, bool, bool]
+
+
+def _distance(addr: Multiaddr) -> Distance:
+    return (addr.is_circuit, not addr.is_loopback, not addr.is_private, addr.has("quic-v1"))
 
 
 class Backoff:

@@ -91,7 +91,7 @@ def explain_reset(
     if why.by_peer and why.code == StreamCode.GATED:
         return NotAuthorizedError(
             f"the peer does not let us use {protocol}",
-            hint="Ask the other side to allow it: `peerup auth add`, or allowed_peers of a service.",
+            hint="Ask the other side to allow it: `peerup auth add`, or a service's allowed_peers.",
         )
     if why.by_peer and why.code == StreamCode.RESOURCE_LIMIT_EXCEEDED:
         return ResourceLimitError(f"the peer has no room for another {protocol} stream")

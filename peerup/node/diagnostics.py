@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from peerup.errors import NotAuthorizedError, PeerupError
@@ -27,6 +27,7 @@ class PingReply:
     path: str  # DIRECT or RELAYED; empty when there was no connection
     address: str
     error: str = ""
+    transport: str = ""  # tcp or quic; of a relayed path, its part up to the relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +61,20 @@ async def ping(
 
 
 async def _ping_once(node: Node, peer: PeerId, seq: int) -> PingReply:
-    path = address = ""
+    reply = PingReply(seq, None, "", "")
     try:
         conn = await node.connect(peer)
-        path, address = conn.path, str(conn.remote_addr)
+        address = str(conn.remote_addr)
+        reply = replace(reply, path=conn.path, address=address, transport=conn.transport)
         names = [node.config.protocols.ping_pong.id, protocol.PROTOCOL]
         seconds = await protocol.ping(node.host, conn, names)
     except NotAuthorizedError:
         raise
     except TimeoutError:
-        return PingReply(seq, None, path, address, "no answer in time")
+        return replace(reply, error="no answer in time")
     except (PeerupError, OSError) as why:
-        return PingReply(seq, None, path, address, str(why))
-    return PingReply(seq, seconds * 1000, path, address)
+        return replace(reply, error=str(why))
+    return replace(reply, rtt_ms=seconds * 1000)
 
 
 @dataclass(slots=True)

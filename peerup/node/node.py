@@ -20,6 +20,7 @@ from peerup.protocols.identify import Identify
 from peerup.relay.autorelay import AutoRelay
 from peerup.relay.client import CIRCUIT, Circuits
 from peerup.relay.transport import CircuitTransport
+from peerup.transport.quic import Quic
 from peerup.transport.tcp import Tcp
 from peerup.wire.peer_id import PeerId
 
@@ -56,7 +57,7 @@ class Node:
         )
         self.host = Host(
             load_identity(config.identity.key_file),
-            transports=[Tcp],
+            transports=[Tcp, Quic],
             gater=self.gatekeeper,
             agent=f"peerup/{__version__}",
         )

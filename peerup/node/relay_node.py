@@ -19,6 +19,7 @@ from peerup.protocols.identify import Identify
 from peerup.relay.quota import RelayLimits
 from peerup.relay.server import HopService
 from peerup.transport.limits import Limits
+from peerup.transport.quic import Quic
 from peerup.transport.tcp import Tcp
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RelayNode:
         self.gatekeeper = Gatekeeper(keys_file)
         self.host = Host(
             load_identity(config.identity.key_file),
-            transports=[Tcp],
+            transports=[Tcp, Quic],
             gater=self.gatekeeper,
             agent=f"relay-server/{__version__}",  # Go peers look for this prefix
             limits=Limits(connections=MAX_CONNECTIONS),

@@ -96,6 +96,11 @@ class MuxedConnection:
         return "RELAYED" if self.relayed else "DIRECT"
 
     @property
+    def transport(self) -> str:
+        """What carries it, as ``tcp`` or ``quic``; of a relayed one, the part up to the relay."""
+        return "quic" if self.remote_addr.has("quic-v1") else "tcp"
+
+    @property
     def limited(self) -> bool:
         """Whether a relay bounds it, so that only protocols that ask for it may run."""
         return self.info.ends.limits is not None

@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 RETRY_ABOVE: Final = 64  # handshakes under way from which a stranger has to prove his address
-VERSION: Final = 1
 
 
 @dataclass(slots=True)
@@ -146,12 +145,12 @@ class QuicEndpoint:
         if self.accept is None or len(data) < quic_packet.MIN_INITIAL_SIZE:
             self.counters.strays += 1
             return None
-        if header.version != VERSION:
+        if header.version != quic_packet.VERSION_1:
             self.counters.other_versions += 1
-            answer = quic_packet.version_negotiation(header, [VERSION])
+            answer = quic_packet.version_negotiation(header, [quic_packet.VERSION_1])
             self._socket.send([(answer, address)])
             return None
-        if not header.is_initial:
+        if not header.begins_connection:
             self.counters.strays += 1
             return None
         return self._on_initial(header, address)

@@ -86,11 +86,11 @@ class _Connection(QuicConnection):
         self._take_certificate = self.tls._set_peer_certificate
         self.tls._set_peer_certificate = self._verify_certificate  # type: ignore[method-assign]
 
-    def _verify_certificate(self, message: tls.Certificate) -> None:
-        if not message.certificates:
+    def _verify_certificate(self, certificate: tls.Certificate) -> None:
+        if not certificate.certificates:
             return  # an empty message; ``HandshakeCompleted`` finds that nobody is verified
-        self._take_certificate(message)
-        chain = [der for der, _ in message.certificates]
+        self._take_certificate(certificate)
+        chain = [der for der, _ in certificate.certificates]
         now = datetime.datetime.now(datetime.UTC)
         try:
             self.verified = verify_certificate(chain, now=now, expected=self.expected)

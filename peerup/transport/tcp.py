@@ -114,7 +114,7 @@ def _share_port(sock: socket.socket) -> None:
 
 
 def _bind(family: int, host: str, port: int) -> socket.socket:
-    """Return a bound socket that connections may share the port of.
+    """Return a listening socket that connections may share the port of.
 
     Sharing would also let a second listener in without an error, so whether the port is free
     is found out with a socket that does not share.
@@ -130,6 +130,8 @@ def _bind(family: int, host: str, port: int) -> socket.socket:
         _share_port(sock)
         _only_ipv6(sock)
         sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
     except BaseException:
         sock.close()
         raise
@@ -185,8 +187,6 @@ class Tcp:
             raise OSError(f"{addr} is not a TCP address")
         family = FAMILIES[addr.components[0].protocol.name]
         sock = _bind(family, host, port)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
         bound = sock.getsockname()
         self._bound.append((bound[0], bound[1]))
         return TcpListener(sock, self._local, self.pending, accept)

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from peerup.errors import LimitError, RemoteProtocolError
 
 VERSION_1: Final = 1
+RESERVED_VERSION: Final = 0x1A2A3A4A  # of the pattern that no server may ever speak
 NEGOTIATION: Final = 0  # stands where a version would, in a Version Negotiation packet
 
 MIN_INITIAL_SIZE: Final = 1200  # bytes of a datagram with an Initial; smaller ones get no answer
@@ -189,6 +190,19 @@ def version_negotiation(header: LongHeader, versions: Sequence[int]) -> bytes:
     head = _INVARIANT.pack(_LONG | _FIXED, NEGOTIATION)
     offer = b"".join(map(_VERSION.pack, versions))
     return head + _prefixed(header.source_id) + _prefixed(header.destination_id) + offer
+
+
+def version_probe(connection_id: bytes) -> bytes:
+    """Return a datagram that every QUIC server answers with the versions it speaks.
+
+    It asks for a version that is reserved for this (RFC 9000, "Versions").
+
+    Args:
+        connection_id: 8 bytes of the sender's choice; the answer repeats them.
+    """
+    head = _INVARIANT.pack(_LONG | _FIXED, RESERVED_VERSION)
+    packet = head + _prefixed(connection_id) + _prefixed(connection_id)
+    return packet.ljust(MIN_INITIAL_SIZE, b"\0")
 
 
 def parse_version_negotiation(data: bytes) -> VersionNegotiation:

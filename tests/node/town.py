@@ -69,7 +69,7 @@ def list_file(folder: Path, name: str, *listed: str) -> Path:
     return path
 
 
-def node_config(  # noqa: PLR0913  one for each part of the file
+def node_config(
     folder: Path,
     name: str,
     *listed: str,

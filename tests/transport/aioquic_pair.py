@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CLIENT: Final = ("192.0.2.1", 4001)
 SERVER: Final = ("192.0.2.2", 4001)
+TICK: Final = 0.0001  # seconds that pass at least when nothing moves
 
 Event = TypeVar("Event", bound="QuicEvent")
 
@@ -48,6 +49,11 @@ def configuration(*, is_client: bool, **changes: Any) -> QuicConfiguration:
         "idle_timeout": 30.0,
     }
     return QuicConfiguration(**(settings | changes))
+
+
+def stream_frame(stream_id: int, offset: int, data: bytes) -> bytes:
+    """A frame of type 0x0E: a small stream id, an offset below a gigabyte, up to 63 bytes."""
+    return bytes([stream_id]) + (offset | 2 << 30).to_bytes(4, "big") + bytes([len(data)]) + data
 
 
 class Asking(QuicConnection):
@@ -94,7 +100,7 @@ class Pair:
                 quiet_since = self.now
             else:
                 timers = [at for end in self.seen if (at := end.get_timer()) is not None]
-                self.now = min([max(self.now, at) for at in timers] + [quiet_since + seconds])
+                self.now = max(self.now + TICK, min([*timers, quiet_since + seconds]))
                 self._fire()
 
     def wait(self, seconds: float) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,41 +11,15 @@ from peerup.errors import ConnectionClosedError
 from peerup.transport.socket_stream import SMALL_READ, SocketStream
 from tests.conformance.byte_streams import ByteStreamSuite, turns
 from tests.conformance.conversation import pattern
+from tests.transport.sockets import BUFFER, connected_sockets, socket_ends
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
     from tests.conformance.byte_streams import Drive, Ends
     from tests.sim.clock import RunReal
 
-BUFFER: Final = 64 * 1024  # what the kernel is asked to hold; it takes a little more
-
 pytestmark = pytest.mark.real_clock
-
-
-def connected_sockets() -> tuple[socket.socket, socket.socket]:
-    """Two ends of a TCP connection with small buffers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        near = socket.socket()
-        near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        near.connect(listener.getsockname())
-        far, _ = listener.accept()
-    for sock in (near, far):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        sock.setblocking(False)
-    return near, far
-
-
-@contextlib.asynccontextmanager
-async def socket_ends() -> AsyncIterator[tuple[SocketStream, SocketStream]]:
-    one, two = map(SocketStream, connected_sockets())
-    try:
-        yield one, two
-    finally:
-        one.reset()
-        two.reset()
 
 
 class TestSocketStream(ByteStreamSuite):
