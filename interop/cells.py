@@ -47,9 +47,10 @@ both_relay: Final = roles(Role.OUR_RELAY, Role.GO_RELAY)
 
 
 async def meet(role: Role, ours: OurPeer, go: GoPeer) -> None:
-    """Connect the two, from the side that ``role`` says."""
+    """Connect the two, from the side that ``role`` says, until each knows who the other is."""
     if role is Role.GO_DIALS:
         await go.connect(ours.addr)
+        await ours.greeted(go.peer)
     else:
         await ours.connect(go.addr)
 
@@ -137,6 +138,7 @@ async def circuit(
 
 
 async def reach(dialler: Role, relay: OurPeer | GoPeer, ours: OurPeer, go: GoPeer) -> None:
+    """Reserve for the one that ``dialler`` does not name, and let the other dial it."""
     if dialler is Role.WE_DIAL:
         await go.reserve(relay.addr)
         await ours.connect(circuit_addr(relay.addr, go.peer))

@@ -157,6 +157,10 @@ class OurPeer:
         peer, addrs = _at(addr)
         return await self.host.connect(peer, addrs)
 
+    async def greeted(self, peer: str) -> None:
+        """Wait until ``peer``, which is connected, was identified, whoever dialled."""
+        await self.host.connect(PeerId.parse(peer))
+
     async def reserve(self, relay: str) -> Reservation:
         """Reserve a place at ``relay`` (an address), once: nothing renews it."""
         return await reserve(self.host, await self.connect(relay))

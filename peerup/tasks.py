@@ -53,7 +53,7 @@ class Supervisor:
         try:
             await work(*args, **kw)
         except (PeerupError, OSError, TimeoutError) as why:  # expected: peers and networks fail
-            log.debug("%s ended: %s", name, why or type(why).__name__)
+            log.debug("%s ended: %s", name, str(why) or type(why).__name__)
         except Exception:  # a bug of ours: keep serving the others, but loudly
             log.exception("%s crashed", name)
 
@@ -73,5 +73,5 @@ class Supervisor:
         finally:
             for child in tuple(self._children):
                 child.cancel()
-        # Children never raise, so the caller's own exception passes through unwrapped.
-        await self._group.__aexit__(None, None, None)
+            # Children never raise, so the caller's own exception passes through unwrapped.
+            await self._group.__aexit__(None, None, None)

@@ -139,8 +139,10 @@ class MemoryNetwork:
         self._listeners[number] = accept
         return number
 
-    def release(self, number: int) -> None:
-        self._listeners.pop(number, None)
+    def release(self, number: int, accept: Callable[[Pipe, Multiaddr], None]) -> None:
+        """Give ``number`` back, if ``accept`` is who holds it."""
+        if self._listeners.get(number) == accept:
+            del self._listeners[number]
 
     def connect(self, number: int, source: Multiaddr) -> Pipe:
         accept = self._listeners.get(number)
@@ -194,7 +196,7 @@ class MemoryListener:
         return (Multiaddr.parse(f"/memory/{self._number}"),)
 
     async def close(self) -> None:
-        self._network.release(self._number)
+        self._network.release(self._number, self._on_connect)
 
     def _on_connect(self, far: Pipe, source: Multiaddr) -> None:
         if self._local.tasks.spawn(self._upgrade, far, source) is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
 
-HANDSHAKE_TIMEOUT_S: Final = 10.0  # as for TCP's upgrade
+HANDSHAKE_TIMEOUT_S: Final = 5.0  # as go and quinn; nothing says that nobody is there
 DEFAULT_DATAGRAM: Final = 1200  # bytes; every path carries it
 HOSTS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
 WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
@@ -60,7 +60,7 @@ class Quic:
     async def dial(
         self, addr: Multiaddr, peer: PeerId, *, role: Role = Role.CLIENT
     ) -> MuxedConnection:
-        """See ``Transport.dial``; the handshake may take 10 s."""
+        """See ``Transport.dial``; the handshake may take 5 s."""
         if role is not Role.CLIENT:
             raise LocalProtocolError("quic: the side that does not dial sends no handshake")
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):

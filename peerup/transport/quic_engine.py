@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 ALPN: Final = "libp2p"
 STREAM_WINDOW: Final = 1024 * 1024  # bytes that a peer may send ahead of the reader
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024  # ... on all streams of a connection together
-SEND_BUFFER: Final = 1024 * 1024  # bytes of one stream that wait for the wire or for an ACK
+SEND_BUFFER: Final = STREAM_WINDOW + 256 * 1024  # bytes of one stream on their way, or waiting
 MAX_INBOUND: Final = 256  # streams the peer may have open
 IDLE_TIMEOUT_S: Final = 30.0
 KEEPALIVE_PARTS: Final = {True: 3.0, False: 2.0}  # of the idle time; the dialler pings first
@@ -126,7 +126,8 @@ class QuicEngine:
         self._quic = connection
         self._is_client = connection.configuration.is_client
         self._events: deque[MuxEvent] = deque()
-        self._known: set[int] = set()  # streams that our side has heard of
+        self._peer_opened = 0  # streams that the peer has opened so far
+        self._reset: set[int] = set()  # streams that are over, whatever still comes for them
         self._starved: set[int] = set()
         self._consumed: dict[int, int] = {}
         self._consumed_in_all = 0
@@ -239,23 +240,30 @@ class QuicEngine:
             raise ResourceLimitError("quic: the peer takes no further streams now")
         stream_id = self._quic.get_next_available_stream_id()
         self._quic.send_stream_data(stream_id, b"")  # reserves the id
-        self._known.add(stream_id)
+        # QUIC shows a stream to the peer with its first frame; repeating its window is one.
+        self._quic._streams[stream_id].max_stream_data_local_sent = 0
         return stream_id
 
     def send(self, stream_id: int, data: bytes | memoryview) -> int:
         """Queue a prefix of ``data`` and return its size; see ``yamux.Session.send``."""
-        stream = self._quic._streams.get(stream_id)
-        if stream is None or self.terminated:
+        stream = self._writable(stream_id)
+        if stream is None:
             raise LocalProtocolError(f"quic: stream {stream_id} is finished")
         taken = min(len(data), max(0, SEND_BUFFER - self._queued(stream)))
         if taken:
-            try:
-                self._quic.send_stream_data(stream_id, bytes(data[:taken]))
-            except (ValueError, RuntimeError, AssertionError) as why:
-                raise LocalProtocolError(f"quic: stream {stream_id} is finished") from why
+            self._quic.send_stream_data(stream_id, bytes(data[:taken]))
         if taken < len(data):
             self._starved.add(stream_id)
         return taken
+
+    def _writable(self, stream_id: int) -> Any:
+        """Return aioquic's stream if something may still be written to it, else None."""
+        stream = self._quic._streams.get(stream_id)
+        if stream is None or self.terminated or stream_id in self._reset:
+            return None
+        sender = stream.sender
+        over = sender._buffer_fin is not None or sender._reset_error_code is not None
+        return None if over else stream
 
     @staticmethod
     def _queued(stream: Any) -> int:
@@ -278,14 +286,20 @@ class QuicEngine:
             stream.max_stream_data_local = total + STREAM_WINDOW
 
     def close_write(self, stream_id: int) -> None:
-        if stream_id in self._quic._streams and not self.terminated:
+        if self._writable(stream_id) is not None:
             self._quic.send_stream_data(stream_id, b"", end_stream=True)
 
     def reset(self, stream_id: int, code: int = 0) -> None:
-        if stream_id in self._quic._streams and not self.terminated:
+        if stream_id in self._reset or self.terminated:
+            return
+        self._reset.add(stream_id)
+        self._starved.discard(stream_id)
+        self._consumed.pop(stream_id, None)
+        if stream_id in self._quic._streams:
             self._quic.reset_stream(stream_id, code)
             self._quic.stop_stream(stream_id, code)
-        self._forget(stream_id)
+        if len(self._reset) > 2 * MAX_INBOUND:  # aioquic keeps no more than are open
+            self._reset.intersection_update(self._quic._streams)
 
     def close(self, code: int = 0) -> None:
         """Close the connection with a libp2p code; the peer sees it as an application close."""
@@ -297,6 +311,10 @@ class QuicEngine:
     # --- what aioquic reports ---------------------------------------------------------
 
     def _drain(self) -> None:
+        opened = self._quic._local_max_streams_bidi.used
+        while self._peer_opened < opened:
+            self._events.append(StreamOpened(4 * self._peer_opened + self._is_client))
+            self._peer_opened += 1
         while (event := self._quic.next_event()) is not None:
             self._translate(event)
         for stream_id in list(self._starved):
@@ -305,19 +323,19 @@ class QuicEngine:
                 self._starved.discard(stream_id)
                 self._events.append(StreamWritable(stream_id))
 
-        if len(self._known) > 2 * len(self._quic._streams) + MAX_INBOUND:
-            # aioquic never reports a stream again once it has let go of it.
-            self._known.intersection_update(self._quic._streams)
-
     def _translate(self, event: quic.QuicEvent) -> None:
         match event:
             case quic.StreamDataReceived(stream_id=stream_id, data=data, end_stream=end):
                 self._on_data(stream_id, data, end)
             case quic.StreamReset(stream_id=stream_id, error_code=code):
-                self._events.append(StreamReset(stream_id, code))
-                self.reset(stream_id, code)
+                self._on_reset(stream_id, code)
             case quic.StopSendingReceived(stream_id=stream_id, error_code=code):
-                self._events.append(StreamStopped(stream_id, code))
+                # A libp2p reset is RESET_STREAM and STOP_SENDING with one code; 0 alone is go's
+                # way to say that it reads no more. After the peer's end only the latter comes.
+                if code:
+                    self._on_reset(stream_id, code)
+                elif stream_id not in self._reset:
+                    self._events.append(StreamStopped(stream_id, code))
             case quic.HandshakeCompleted():
                 self._on_handshake()
             case quic.ConnectionIdIssued(connection_id=connection_id):
@@ -327,10 +345,14 @@ class QuicEngine:
             case quic.ConnectionTerminated():
                 self._on_terminated(event)
 
+    def _on_reset(self, stream_id: int, code: int) -> None:
+        if stream_id not in self._reset:
+            self._events.append(StreamReset(stream_id, code))
+            self.reset(stream_id, code)
+
     def _on_data(self, stream_id: int, data: bytes, end: bool) -> None:
-        if stream_id not in self._known:
-            self._known.add(stream_id)
-            self._events.append(StreamOpened(stream_id))
+        if stream_id in self._reset:
+            return
         if data:
             self._events.append(DataReceived(stream_id, data))
         if end:
@@ -348,10 +370,6 @@ class QuicEngine:
         self.failure = self.failure or self._quic.refusal or _explain(event)
         code = event.error_code if event.frame_type is None else ConnectionCode.NONE
         self._events.append(SessionTerminated(code))
-
-    def _forget(self, stream_id: int) -> None:
-        self._starved.discard(stream_id)
-        self._consumed.pop(stream_id, None)
 
 
 def _configuration(certificate: Certificate, size: int, *, client: bool) -> QuicConfiguration:

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import hashlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -94,6 +94,12 @@ class Node:
             self.local.tasks.spawn(echo, await conn.accept_stream())
 
 
+class MakeNode(Protocol):
+    """Makes a node, whose tasks are the suite's own unless told otherwise."""
+
+    def __call__(self, name: str, admit: Admit = ..., tasks: Supervisor = ...) -> Node: ...
+
+
 class TransportSuite:
     """Inherit as ``class Test…``, and say how to make a transport and where it listens."""
 
@@ -107,17 +113,32 @@ class TransportSuite:
         raise NotImplementedError
 
     @contextlib.asynccontextmanager
+    async def making(self) -> AsyncIterator[MakeNode]:
+        """Give what makes nodes; they are all closed at the end."""
+        factory, made = self.factory(), []
+        async with Supervisor() as tasks:
+
+            def make(name: str, admit: Admit = everybody, tasks: Supervisor = tasks) -> Node:
+                made.append(Node(name, factory, tasks, admit))
+                return made[-1]
+
+            yield make
+        for node in made:
+            node.transport.close()
+            node.transport.close()
+
+    @contextlib.asynccontextmanager
     async def nodes(self, admit: Admit = everybody) -> AsyncIterator[tuple[Node, Node, Multiaddr]]:
         """A node that listens, one that does not, and where the first one is."""
-        factory = self.factory()
-        async with Supervisor() as tasks:
-            home = Node("home", factory, tasks, admit)
-            laptop = Node("laptop", factory, tasks)
+        async with self.making() as make:
+            home, laptop = make("home", admit), make("laptop")
             listener = await home.listen(self.listen_on)
             try:
                 yield home, laptop, listener.addrs[0]
             finally:
                 await listener.close()
+                home.transport.close()
+                laptop.transport.close()
 
     # --- identity ---------------------------------------------------------------------
 
@@ -169,10 +190,8 @@ class TransportSuite:
 
     def test_whom_we_dial_need_not_be_admitted(self, drive: Drive[None]) -> None:
         async def main() -> None:
-            factory = self.factory()
-            async with Supervisor() as tasks:
-                home = Node("home", factory, tasks)
-                laptop = Node("laptop", factory, tasks, lambda *_: False)
+            async with self.making() as make:
+                home, laptop = make("home"), make("laptop", lambda *_: False)
                 listener = await home.listen(self.listen_on)
                 conn = await laptop.dial(listener.addrs[0], home.peer)
                 async with await conn.open_stream() as stream:
@@ -315,10 +334,8 @@ class TransportSuite:
     @pytest.mark.parametrize("after", [0, 1, 2, 5, 10, 20])
     def test_a_cancelled_dial_leaves_nothing_behind(self, drive: Drive[None], after: int) -> None:
         async def main() -> None:
-            factory = self.factory()
-            async with Supervisor() as tasks, Supervisor() as others:
-                home = Node("home", factory, tasks)
-                laptop = Node("laptop", factory, others)
+            async with self.making() as make, Supervisor() as others:
+                home, laptop = make("home"), make("laptop", tasks=others)
                 listener = await home.listen(self.listen_on)
                 dial = asyncio.create_task(
                     laptop.transport.dial(listener.addrs[0], home.peer, role=Role.CLIENT)
@@ -355,11 +372,9 @@ class TransportSuite:
 
     def test_20_peers_may_come_at_once(self, drive: Drive[None]) -> None:
         async def main() -> None:
-            factory = self.factory()
-            async with Supervisor() as tasks:
-                home = Node("home", factory, tasks)
+            async with self.making() as make:
+                home, laptops = make("home"), [make(f"laptop {number}") for number in range(20)]
                 listener = await home.listen(self.listen_on)
-                laptops = [Node(f"laptop {number}", factory, tasks) for number in range(20)]
                 async with asyncio.TaskGroup() as group:
                     for laptop in laptops:
                         group.create_task(laptop.dial(listener.addrs[0], home.peer))

@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from peerup.host.events import (
-    MAX_QUEUED,
-    AddressesChanged,
-    Bus,
-    PeerIdentified,
-    ProtocolsChanged,
-)
+from peerup.host.events import MAX_QUEUED, AddressesChanged, Bus, PeerIdentified, ProtocolsChanged
 from tests.sim.clock import RunVirtual
 from tests.world import peer_of
 

@@ -19,7 +19,7 @@ from tests.node.town import list_file, write_private
 from tests.sim.clock import RunVirtual
 from tests.world import peer_of
 
-HOME, LAPTOP, RELAY_PEER, STRANGER = map(peer_of, ("home", "laptop", "relay", "stranger"))
+LAPTOP, RELAY_PEER, STRANGER = map(peer_of, ("laptop", "relay", "stranger"))
 
 
 def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 
 from peerup.config.schema import Identity, PingPong, Protocols, Security, Service
-from peerup.errors import (
-    ConfigError,
-    DialError,
-    NotAuthorizedError,
-    PeerupError,
-    UsageError,
-)
+from peerup.errors import ConfigError, DialError, PeerupError, UsageError
 from peerup.host.events import AddressesChanged, HostEvent
-from peerup.host.handlers import Registration
 from peerup.host.host import Host
 from peerup.node.node import Node, keys_file_of, relays_of
 from peerup.node.relay_node import RelayNode
@@ -25,23 +18,15 @@ from peerup.relay.client import CIRCUIT
 from peerup.transport.tcp import Tcp
 from peerup.wire.circuit import STOP_PROTOCOL
 from peerup.wire.multiaddr import Multiaddr
-from tests.node.town import InTown, Town, node_config, relay_config
+from tests.node.town import SERVICES, WEB, InTown, Town, node_config, relay_config, serve_web
 from tests.services import echo as tcp_echo
 from tests.services import free_port, tcp_service
 from tests.sim.clock import RunReal, RunVirtual
-from tests.world import echo, key_of, memory, peer_of, read_all, through, until
+from tests.world import key_of, memory, peer_of, read_all, through, until
 
 HOME, LAPTOP, RELAY = peer_of("home"), peer_of("laptop"), peer_of("relay")
-WEB = "/peerup/web/1.0.0"
-SERVICES = {"web": Service("web", enabled=True, local_address="127.0.0.1:9")}
 TCP = Multiaddr.parse("/ip4/127.0.0.1/tcp/0")
 QUIC = Multiaddr.parse("/ip4/127.0.0.1/udp/0/quic-v1/webtransport")
-
-
-def serve_web(node: Node) -> None:
-    """Answer the service without a socket, which the virtual clock has none of."""
-    node.host.stop_handling(WEB)
-    node.host.handle(WEB, Registration(echo, on_limited=True))
 
 
 # --- the main job ---------------------------------------------------------------------
@@ -172,118 +157,6 @@ def test_w42_a_relay_serves_everything_before_the_first_connection_can_come(
             assert set(probe.seen) == set(relay.host.handlers.protocols)
 
     run(main())
-
-
-# --- who may do what ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("protocol", [WEB, ping.PEERUP_PROTOCOL, STOP_PROTOCOL])
-def test_w00_a_peer_that_home_dials_gets_nothing_of_home(in_town: InTown, protocol: str) -> None:
-    async def main(town: Town) -> None:
-        await town.relay("home", "stranger")
-        home = await town.node("home", "laptop", services=SERVICES)
-        stranger = await town.node("stranger", "home")
-        await until(lambda: stranger.relays and stranger.relays.held)
-        await home.connect(peer_of("stranger"))
-        with pytest.raises(NotAuthorizedError):
-            await stranger.host.open_stream(HOME, protocol)
-        conn = await stranger.connect(HOME)
-        assert await ping.ping(stranger.host, conn, [ping.PROTOCOL]) >= 0
-
-    in_town(main)
-
-
-@pytest.mark.parametrize("protocol", [WEB, ping.PEERUP_PROTOCOL])
-def test_w00_the_relay_gets_no_service_and_no_pong(in_town: InTown, protocol: str) -> None:
-    async def main(town: Town) -> None:
-        relay = await town.relay("home", "laptop")
-        home = await town.node("home", "laptop", services=SERVICES)
-        await until(lambda: home.relays and home.relays.held)
-        with pytest.raises(NotAuthorizedError):
-            await relay.host.open_stream(HOME, protocol)
-        laptop = await town.node("laptop", serving=False)
-        assert await laptop.connect(HOME)  # which needs STOP, and STOP the relay may open
-
-    in_town(main)
-
-
-def test_a_stranger_is_refused_at_home_and_told_so(in_town: InTown) -> None:
-    async def main(town: Town) -> None:
-        await town.relay("home", "laptop")
-        await town.node("home", "somebody-else")
-        laptop = await town.node("laptop", serving=False)
-        with pytest.raises(NotAuthorizedError) as caught:
-            await laptop.connect(HOME)
-        assert "peerup auth add" in caught.value.hint
-
-    in_town(main)
-
-
-def test_a_stranger_is_refused_at_the_relay_and_told_by_whom(in_town: InTown) -> None:
-    async def main(town: Town) -> None:
-        await town.relay("home")
-        await town.node("home", "laptop")
-        laptop = await town.node("laptop", serving=False)
-        with pytest.raises(NotAuthorizedError, match=f"relay {RELAY}") as caught:
-            await laptop.connect(HOME)
-        assert "peerup relay authorize" in caught.value.hint
-
-    in_town(main)
-
-
-def test_w06_whom_home_removes_is_gone_within_2_s(in_town: InTown) -> None:
-    async def main(town: Town) -> None:
-        await town.relay("home", "laptop", "phone")
-        home = await town.node("home", "laptop", "phone", services=SERVICES)
-        serve_web(home)
-        laptop = await town.node("laptop", serving=False)
-        phone = await town.node("phone", serving=False)
-        await laptop.connect(HOME)
-        await phone.connect(HOME)
-        gone = await laptop.host.open_stream(HOME, WEB)
-        stays = await phone.host.open_stream(HOME, WEB)
-        town.authorize("home", "phone")
-        async with asyncio.timeout(2.0):
-            with pytest.raises(NotAuthorizedError):
-                await gone.read()
-        assert home.host.connections.of(LAPTOP) == ()
-        with pytest.raises(NotAuthorizedError):
-            await laptop.connect(HOME)
-        await stays.write(b"hello")
-        assert await stays.read() == b"hello"
-
-    in_town(main)
-
-
-def test_w06_whom_home_adds_gets_in_within_2_s(in_town: InTown) -> None:
-    async def main(town: Town) -> None:
-        await town.relay("home", "laptop")
-        await town.node("home", "somebody-else")
-        laptop = await town.node("laptop", serving=False)
-        with pytest.raises(NotAuthorizedError):
-            await laptop.connect(HOME)
-        town.authorize("home", "laptop")
-        await asyncio.sleep(2.0)
-        assert await laptop.connect(HOME)
-
-    in_town(main)
-
-
-def test_without_gating_everybody_gets_in_and_the_log_says_so(
-    in_town: InTown, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main(town: Town) -> None:
-        await town.relay(gating=False)
-        home = await town.node("home", gating=False, services=SERVICES)
-        serve_web(home)
-        await until(lambda: home.relays and home.relays.held)
-        laptop = await town.node("laptop", serving=False, gating=False)
-        await laptop.connect(HOME)
-        stream = await laptop.host.open_stream(HOME, WEB, allow_limited=True)
-        stream.reset()
-
-    in_town(main)
-    assert caplog.text.count("connection gating is off") == 3
 
 
 # --- W-39: from below -----------------------------------------------------------------

@@ -22,7 +22,7 @@ from tests.services import tcp_service
 from tests.sim.clock import RunReal, RunVirtual
 from tests.world import memory, peer_of, through, until
 
-HOME, LAPTOP, RELAY = peer_of("home"), peer_of("laptop"), peer_of("relay")
+HOME, RELAY = peer_of("home"), peer_of("relay")
 QUIC = Multiaddr.parse("/ip4/127.0.0.1/udp/0/quic-v1/webtransport")
 HOUR = 3600.0
 

@@ -27,17 +27,20 @@ from peerup.config.schema import (
     Security,
     Service,
 )
+from peerup.host.handlers import Registration
 from peerup.node.node import Node
 from peerup.node.relay_node import RelayNode
 from peerup.transport.memory import MemoryNetwork
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
-from tests.world import Crashes, key_of, memory, peer_of
+from tests.world import Crashes, echo, key_of, memory, peer_of
 
 T = TypeVar("T")
 
 RELAY_NUMBER: Final = 1
 HEADER: Final = "# who may connect\n"
+WEB: Final = "/peerup/web/1.0.0"
+SERVICES: Final = {"web": Service("web", enabled=True, local_address="127.0.0.1:9")}
 
 
 class InTown(Protocol):
@@ -106,6 +109,12 @@ def relay_config(
         security=Security(list_file(folder, "relay", *listed), enable_connection_gating=gating),
         resources=resources or Resources(),
     )
+
+
+def serve_web(node: Node) -> None:
+    """Answer the service without a socket, which the virtual clock has none of."""
+    node.host.stop_handling(WEB)
+    node.host.handle(WEB, Registration(echo, on_limited=True))
 
 
 class Town:

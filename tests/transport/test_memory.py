@@ -75,7 +75,11 @@ def test_a_number_is_given_out_once(run: RunVirtual) -> None:
             with pytest.raises(OSError, match="/memory/5 is taken"):
                 await node.listen("/memory/5")
             await first.close()
-            assert (await node.listen("/memory/5")).addrs == first.addrs
+            second = await node.listen("/memory/5")
+            assert second.addrs == first.addrs
+            await first.close()
+            with pytest.raises(OSError, match="/memory/5 is taken"):
+                await node.listen("/memory/5")
 
     run(main())
 
