@@ -72,6 +72,12 @@ async def pair(
         yield our_side, go_side
 
 
+async def hears_of(go: GoPeer, peer: str, addr: str) -> None:
+    """Wait until a push has told ``go`` that ``peer`` is at ``addr`` (without its ``/p2p``)."""
+    while addr not in (await go.identify(peer)).addrs:
+        await go.event("pushed", peer=peer)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a relay gives, whichever it is; None is no limit. Go limits both or nothing."""

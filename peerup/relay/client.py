@@ -1,6 +1,6 @@
 """The two things a relay's client does: hold a place there, and answer calls through it.
 
-Spec: libp2p specs, relay/circuit-v2.md, "Reservation" and "Circuit opening: stop".
+Spec: libp2p specs, relay/circuit-v2.md, "Reservation" and "Stop Protocol".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Being a relay: gives places, and joins two peers when one of them holds one.
 
-Spec: libp2p specs, relay/circuit-v2.md, "hop protocol".
+Spec: libp2p specs, relay/circuit-v2.md, "Hop Protocol".
 """
 
 from __future__ import annotations

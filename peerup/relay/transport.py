@@ -1,6 +1,7 @@
 """Dialling through a relay: a circuit is a byte stream, on which the usual upgrade runs.
 
-Addresses are ``<relay address>/p2p/<relay>/p2p-circuit``. Spec: relay/circuit-v2.md, "hop".
+Addresses are ``<relay address>/p2p/<relay>/p2p-circuit``. Spec: relay/circuit-v2.md,
+"Connection Initiation".
 """
 
 from __future__ import annotations

@@ -140,8 +140,6 @@ class MuxedConnection:
         Raises:
             ConnectionClosedError: the connection is closed.
         """
-        if self._reason is not None and self._arrived.empty():
-            raise self._reason
         stream = await self._arrived.get()
         if stream is None:
             self._arrived.put_nowait(None)  # for the next one who waits

@@ -7,8 +7,8 @@ One address has one binary form and one canonical text. ``Multiaddr.parse`` also
 not canonical (``/ipfs/`` for ``/p2p/``, a slash at the end), ``Multiaddr.from_bytes`` does not.
 Text is safe to print whoever sent the bytes; ``multiaddr_protocols`` says how.
 
-Spec: multiformats/multiaddr README; addressing/README.md; relay/circuit-v2.md, "Protocol
-Overview". The classes of addresses are those of go-multiaddr ``net/private.go``.
+Spec: multiformats/multiaddr README; addressing/README.md, "multiaddr in libp2p" and "p2p-circuit
+Relay Addresses". The classes of addresses are those of go-multiaddr ``net/private.go``.
 """
 
 from __future__ import annotations

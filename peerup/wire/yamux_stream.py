@@ -1,6 +1,6 @@
 """One yamux stream's state: its id, what waits to be sent, and the two windows.
 
-Only ``yamux.Session`` uses it. Spec: libp2p specs, yamux/README.md, "Flow control".
+Only ``yamux.Session`` uses it. Spec: libp2p specs, yamux/README.md, "Flow Control".
 """
 
 from __future__ import annotations

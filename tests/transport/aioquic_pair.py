@@ -86,6 +86,11 @@ class Pair:
         )
         self.seen: dict[QuicConnection, list[QuicEvent]] = {self.client: [], self.server: []}
 
+    def replace_server(self, server: QuicConnection) -> None:
+        """Let another connection answer the client from now on."""
+        del self.seen[self.server]
+        self.server, self.seen[server] = server, []
+
     def connect(self) -> Pair:
         """See the handshake through, and all that follows it by itself."""
         self.client.connect(SERVER, self.now)

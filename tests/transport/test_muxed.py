@@ -115,6 +115,7 @@ def test_a_relayed_connection_says_so(run: RunVirtual) -> None:
                 dial = upgrade(near, local_peer("laptop", tasks), ends, role=Role.CLIENT)
                 conn = await group.create_task(dial)
             assert (conn.relayed, conn.limited, conn.path) == (True, True, "RELAYED")
+            assert conn.transport == "tcp"
 
     run(main())
 

@@ -256,6 +256,22 @@ def test_a_peer_that_is_not_admitted_is_told_so(run: RunVirtual, *, early: bool)
     run(main())
 
 
+def test_a_peer_that_hangs_up_on_us_once_it_knows_us_does_not_want_us(run: RunVirtual) -> None:
+    """As go does, which closes without a word; here while the muxer is still agreed on."""
+
+    async def main() -> None:
+        near, far = pipe()
+        async with Supervisor() as tasks:
+            dialled = asyncio.create_task(outbound(near, tasks))
+            await negotiation.respond(far, noise.PROTOCOL.__eq__)
+            await secure.handshake(far, key_of("home"), initiator=False, expected=None, muxers=[])
+            far.reset()
+            with pytest.raises(NotAuthorizedError):
+                await dialled
+
+    run(main())
+
+
 def test_a_refused_peer_that_talks_on_is_listened_to_for_2_s(run: RunVirtual) -> None:
     async def main() -> None:
         async def talk(peer: RawPeer) -> None:
