@@ -19,7 +19,7 @@ from tests.conformance.transports import Node, key_of, local_peer
 from tests.transport.quic_wire import SIZE, peer_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.sim.clock import RunReal
 
@@ -77,7 +77,7 @@ async def serving() -> AsyncIterator[tuple[Server, Supervisor]]:
 
 
 @contextlib.contextmanager
-def stranger() -> AsyncIterator[socket.socket]:  # type: ignore[misc]
+def stranger() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
