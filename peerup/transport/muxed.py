@@ -361,6 +361,7 @@ class MuxedStream:
             case StreamStopped(code=code):
                 self._unwanted = StreamResetError(code, by_peer=True)
                 _wake(self._writer)
+                self._forget_when_done()
             case StreamWritable():
                 _wake(self._writer)
 
@@ -379,7 +380,7 @@ class MuxedStream:
         return size
 
     def _forget_when_done(self) -> None:
-        if self._ended and self._finished:
+        if self._ended and (self._finished or self._unwanted is not None):
             self._let_go()
 
     def _let_go(self) -> None:

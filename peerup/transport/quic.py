@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_TIMEOUT_S: Final = 5.0  # as go and quinn; nothing says that nobody is there
 DEFAULT_DATAGRAM: Final = 1200  # bytes; every path carries it
+MAX_DATAGRAM: Final = 1452  # what quic-go takes; beyond it packets vanish without a word
 HOSTS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
 WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
 FAMILIES: Final = {
@@ -45,7 +46,12 @@ class Quic:
             local: Our identity, whom we admit, and who owns what runs.
             datagram_size: Bytes of the datagrams we send, 1,200 to 1,452; more than 1,200
                 only where every path is known to carry it.
+
+        Raises:
+            ValueError: ``datagram_size`` is out of bounds.
         """
+        if not DEFAULT_DATAGRAM <= datagram_size <= MAX_DATAGRAM:
+            raise ValueError(f"datagrams have {DEFAULT_DATAGRAM} to {MAX_DATAGRAM} bytes")
         self._local = local
         self._size = datagram_size
         self._endpoints: list[QuicEndpoint] = []

@@ -56,11 +56,10 @@ ALPN: Final = "libp2p"
 STREAM_WINDOW: Final = 1024 * 1024  # bytes that a peer may send ahead of the reader
 CONNECTION_WINDOW: Final = 16 * 1024 * 1024  # ... on all streams of a connection together
 SEND_BUFFER: Final = STREAM_WINDOW + 256 * 1024  # bytes of one stream on their way, or waiting
+WRITABLE_AT: Final = 128 * 1024  # bytes of room for which a waiting writer is woken
 MAX_INBOUND: Final = 256  # streams the peer may have open
 IDLE_TIMEOUT_S: Final = 30.0
 KEEPALIVE_PARTS: Final = {True: 3.0, False: 2.0}  # of the idle time; the dialler pings first
-DATAGRAM_SIZE: Final = 1200  # bytes: every path carries it
-MAX_DATAGRAM_SIZE: Final = 1452  # what quic-go takes; beyond it packets vanish
 CONNECTION_ID_SIZE: Final = 8
 CERTIFICATE_REQUIRED: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.certificate_required
 BAD_CERTIFICATE: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.bad_certificate
@@ -121,7 +120,7 @@ class QuicEngine:
     ``old_ids`` which connection ids lead here.
     """
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection, now: float) -> None:
         """Wrap ``connection``; use ``dial`` and ``accept`` to make one."""
         self._quic = connection
         self._is_client = connection.configuration.is_client
@@ -131,7 +130,7 @@ class QuicEngine:
         self._starved: set[int] = set()
         self._consumed: dict[int, int] = {}
         self._consumed_in_all = 0
-        self._heard_at = 0.0
+        self._heard_at = now
         self._pings = 0
         self.established = False
         self.terminated = False
@@ -147,9 +146,7 @@ class QuicEngine:
         connection = _Connection(configuration=_configuration(certificate, size, client=True))
         connection.expected = peer
         connection.connect(addr, now)
-        engine = cls(connection)
-        engine._heard_at = now
-        return engine
+        return cls(connection, now)
 
     @classmethod
     def accept(
@@ -175,9 +172,7 @@ class QuicEngine:
             original_destination_connection_id=retried_from or destination_id,
             retry_source_connection_id=destination_id if retried_from else None,
         )
-        engine = cls(connection)
-        engine._heard_at = now
-        return engine
+        return cls(connection, now)
 
     @property
     def peer(self) -> VerifiedPeer:
@@ -317,9 +312,11 @@ class QuicEngine:
             self._peer_opened += 1
         while (event := self._quic.next_event()) is not None:
             self._translate(event)
+        # With nothing on its way no acknowledgement will come that makes more room.
+        enough = WRITABLE_AT if self._quic._loss.bytes_in_flight else 1
         for stream_id in list(self._starved):
             stream = self._quic._streams.get(stream_id)
-            if stream is None or self._queued(stream) <= SEND_BUFFER // 2:
+            if stream is None or SEND_BUFFER - self._queued(stream) >= enough:
                 self._starved.discard(stream_id)
                 self._events.append(StreamWritable(stream_id))
 

@@ -182,8 +182,8 @@ class Machine:
         """Make a configuration and return the peer id."""
         where = ("--no-listen",) if listen is None else ("--listen", listen)
         flags = [word for relay in relays for word in ("--relay", relay)]
-        self.peerup("init", "--non-interactive", *where, *flags).expect(0)
-        return self.whoami()
+        made = self.peerup("init", "--non-interactive", *where, *flags).expect(0)
+        return made.out.split()[-1]
 
     def whoami(self) -> str:
         return self.peerup("whoami").expect(0).out.strip()
