@@ -49,6 +49,16 @@ def abort(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+async def is_reset(reader: asyncio.StreamReader) -> bool:
+    """Read to the end; say whether that was a reset and not an orderly end."""
+    try:
+        while await reader.read(65536):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:

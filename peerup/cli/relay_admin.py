@@ -80,7 +80,7 @@ def info(args: argparse.Namespace) -> int:
     else:
         found.print()
     if not found.addresses:
-        output.warning(f"{found.config.path} names no TCP address with a fixed port to listen on")
+        output.warning(f"{found.config.path} names no address with a fixed port to listen on")
     return 0
 
 

@@ -84,7 +84,8 @@ class Session:
 
     @property
     def can_open(self) -> bool:
-        return not self._closed and self._unacked < MAX_UNACKED
+        stalled = len(self._control) > MAX_CONTROL // 2  # nothing leaves, not even a SYN
+        return not (self._closed or stalled) and self._unacked < MAX_UNACKED
 
     @property
     def pending(self) -> bool:
@@ -95,13 +96,13 @@ class Session:
         """Return the id of a new stream; its SYN leaves with the next bytes.
 
         Raises:
-            ResourceLimitError: 256 streams wait for the peer to accept them, or ids ran out.
+            ResourceLimitError: the peer accepts no more (``can_open``), or ids ran out.
             LocalProtocolError: the session is closed.
         """
         if self._closed:
             raise LocalProtocolError("yamux: the session is closed")
-        if self._unacked >= MAX_UNACKED:
-            raise ResourceLimitError(f"yamux: {MAX_UNACKED} streams wait for the peer's accept")
+        if not self.can_open:
+            raise ResourceLimitError(f"yamux: {self._unacked} streams wait for the peer's accept")
         if self._next_id > MAX_STREAM_ID:
             raise ResourceLimitError("yamux: out of stream ids")
         stream_id = self._next_id
@@ -305,7 +306,7 @@ class Session:
 
     def _on_body(self, header: Header, part: bytes | memoryview) -> None:
         stream = self._streams.get(header.stream_id)
-        if stream is not None and stream.half not in _PEER_DONE:
+        if stream is not None:
             self._events.append(DataReceived(header.stream_id, part))
         self._body_left -= len(part)
         if not self._body_left:

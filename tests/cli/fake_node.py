@@ -42,6 +42,7 @@ class PingReply:
     path: str = "RELAYED"
     address: str = "/ip4/203.0.113.5/tcp/7777/p2p-circuit"
     error: str = ""
+    transport: str = "tcp"
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,12 @@ def test_init_writes_where_to_listen_as_the_flags_say(peerup: Peerup, tmp_path: 
         config = load_config(tmp_path / name / "config.yaml")
         listen[name] = list(map(str, config.network.listen_addresses))
     assert listen == {
-        "default": ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"],
+        "default": [
+            "/ip4/0.0.0.0/tcp/0",
+            "/ip4/0.0.0.0/udp/0/quic-v1",
+            "/ip6/::/tcp/0",
+            "/ip6/::/udp/0/quic-v1",
+        ],
         "none": [],
         "two": ["/ip4/127.0.0.1/tcp/4001", "/ip6/::1/tcp/0"],
     }
@@ -109,8 +114,8 @@ def test_init_refuses_to_build_on_a_damaged_identity(peerup: Peerup, config: Pat
         (("--non-interactive",), "relay address is required"),
         (("--non-interactive", "--relay", "10.0.0.1:7777"), "invalid relay address"),
         (("--non-interactive", "--relay", "/ip4/10.0.0.1/tcp/1"), "ends in /p2p/"),
-        ((*INIT[1:], "--listen", "/ip4/1.2.3.4"), "only TCP"),
-        ((*INIT[1:], "--listen", "/ip4/1.2.3.4/udp/1/quic-v1"), "only TCP"),
+        ((*INIT[1:], "--listen", "/ip4/1.2.3.4"), "only TCP or QUIC"),
+        ((*INIT[1:], "--listen", "/ip4/1.2.3.4/udp/1"), "only TCP or QUIC"),
         ((*INIT[1:], "--listen", "here"), "cannot listen there"),
         ((*INIT[1:], "--listen", "/ip4/0.0.0.0/tcp/1", "--no-listen"), "cannot both"),
         ((*INIT[1:], "--dir", "a", "--config", "b"), "cannot both"),

@@ -13,7 +13,7 @@ from tests.cli.fake_node import HOME, Network, PingReply
 pytestmark = pytest.mark.usefixtures("config")
 
 TWO = (PingReply(1, 42.13), PingReply(2, 45.0, path="DIRECT"))
-LOST = PingReply(3, None, path="", address="", error="no answer within 10 s")
+LOST = PingReply(3, None, path="", address="", error="no answer within 10 s", transport="")
 
 
 def test_replies_and_statistics_are_printed(peerup: Peerup, network: Network) -> None:
@@ -22,8 +22,8 @@ def test_replies_and_statistics_are_printed(peerup: Peerup, network: Network) ->
     assert result.code == 0
     assert result.out.splitlines() == [
         f"PING home ({HOME.short})",
-        "seq=1 rtt=42.1ms path=[RELAYED]",
-        "seq=2 rtt=45.0ms path=[DIRECT]",
+        "seq=1 rtt=42.1ms path=[RELAYED] transport=tcp",
+        "seq=2 rtt=45.0ms path=[DIRECT] transport=tcp",
         "seq=3 error=no answer within 10 s",
         "",
         "--- home ping statistics ---",
@@ -50,6 +50,7 @@ def test_json_is_one_object_a_line_and_statistics_last(peerup: Peerup, network: 
             "rtt_ms": 42.13,
             "path": "RELAYED",
             "address": TWO[0].address,
+            "transport": "tcp",
             "error": "",
         },
         {
@@ -58,6 +59,7 @@ def test_json_is_one_object_a_line_and_statistics_last(peerup: Peerup, network: 
             "rtt_ms": None,
             "path": "",
             "address": "",
+            "transport": "",
             "error": "no answer within 10 s",
         },
         {

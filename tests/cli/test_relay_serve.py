@@ -45,7 +45,9 @@ def test_the_first_command_of_an_operator_works(
     assert result.out.splitlines() == [
         f"Peer ID: {RELAY}",
         "Listening on /ip4/0.0.0.0/tcp/7777",
+        "Listening on /ip4/0.0.0.0/udp/7777/quic-v1",
         "Listening on /ip6/::/tcp/7777",
+        "Listening on /ip6/::/udp/7777/quic-v1",
     ]
     config = served(network)
     assert config == load_relay_config(place / "relay-server.yaml")

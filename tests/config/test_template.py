@@ -42,7 +42,9 @@ def test_by_default_a_node_listens_where_it_can() -> None:
     config = parse_config(text, FILE)
     assert list(map(str, config.network.listen_addresses)) == [
         "/ip4/0.0.0.0/tcp/0",
+        "/ip4/0.0.0.0/udp/0/quic-v1",
         "/ip6/::/tcp/0",
+        "/ip6/::/udp/0/quic-v1",
     ]
     assert config.discovery.network == ""
     assert "\n  network:" not in text
@@ -77,7 +79,15 @@ def test_a_new_relays_configuration_lets_in_only_who_is_listed() -> None:
         path=FILE,
         identity=schema.Identity(Path("/etc/peerup/relay_node.key")),
         network=schema.Network(
-            (Multiaddr.parse("/ip4/0.0.0.0/tcp/7777"), Multiaddr.parse("/ip6/::/tcp/7777"))
+            tuple(
+                Multiaddr.parse(text)
+                for text in (
+                    "/ip4/0.0.0.0/tcp/7777",
+                    "/ip4/0.0.0.0/udp/7777/quic-v1",
+                    "/ip6/::/tcp/7777",
+                    "/ip6/::/udp/7777/quic-v1",
+                )
+            )
         ),
         security=schema.Security(Path("/etc/peerup/relay_authorized_keys"), True),
     )

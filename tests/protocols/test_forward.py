@@ -2,20 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from peerup.errors import (
-    NegotiationError,
     NotAuthorizedError,
     ResourceLimitError,
     ServiceError,
-    StreamResetError,
-    UsageError,
 )
 from peerup.host.handlers import Registration
 from peerup.host.host import Host
@@ -23,7 +19,7 @@ from peerup.protocols.forward import LocalPort, protocol_of, serve_tcp
 from peerup.tasks import Supervisor
 from peerup.transport.muxed import MuxedStream
 from peerup.wire.peer_id import PeerId
-from tests.services import Serve, abort, echo, free_port, tcp_service
+from tests.services import Serve, abort, echo, free_port, is_reset, tcp_service
 from tests.sim.clock import RunReal
 from tests.world import InWorld, World, never, peer_of, read_all, through
 
@@ -75,16 +71,6 @@ async def tunnel(
         tasks = await stack.enter_async_context(Supervisor())
         tasks.spawn(port.serve_forever)
         yield Tunnel(world, home, laptop, port.listen_address[1], failures)
-
-
-async def is_reset(reader: asyncio.StreamReader) -> bool:
-    """Read to the end; say whether that was a reset and not an orderly end."""
-    try:
-        while await reader.read(65536):
-            pass
-    except ConnectionResetError:
-        return True
-    return False
 
 
 def test_a_service_is_a_protocol_with_its_name() -> None:
@@ -286,35 +272,6 @@ def test_a_refused_peer_learns_that_it_is_not_authorized(in_world: InWorld) -> N
     in_world(main)
 
 
-def failing(why: Exception) -> Callable[[], Awaitable[MuxedStream]]:
-    async def open_stream() -> MuxedStream:
-        raise why
-
-    return open_stream
-
-
-@pytest.mark.real_clock
-@pytest.mark.parametrize(
-    "why", [NegotiationError("no such service"), OSError("no way"), TimeoutError()]
-)
-def test_a_stream_that_cannot_be_opened_is_a_reset_with_a_reason(
-    run_real: RunReal, why: Exception
-) -> None:
-    async def main() -> None:
-        failures: list[Exception] = []
-        port = LocalPort(failing(why), failures.append)
-        await port.listen("127.0.0.1", 0)
-        async with Supervisor() as tasks:
-            tasks.spawn(port.serve_forever)
-            reader, writer = await asyncio.open_connection(*port.listen_address)
-            assert await is_reset(reader)
-            assert failures == [why]
-            writer.close()
-        port.close()
-
-    run_real(main())
-
-
 def test_a_lazily_opened_stream_tells_of_its_refusal_too(in_world: InWorld) -> None:
     async def main(world: World) -> None:
         home = await world.host("home", at=2)
@@ -328,53 +285,6 @@ def test_a_lazily_opened_stream_tells_of_its_refusal_too(in_world: InWorld) -> N
         first.reset()
 
     in_world(main)
-
-
-# --- the local port -------------------------------------------------------------------
-
-
-async def no_stream() -> MuxedStream:
-    raise StreamResetError(by_peer=True)
-
-
-@pytest.mark.real_clock
-def test_a_port_that_is_taken_is_named_with_what_mends_it(run_real: RunReal) -> None:
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            taken = other.getsockname()[1]
-            port = LocalPort(no_stream, lambda _: None)
-            with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{taken}") as caught:
-                await port.listen("127.0.0.1", taken)
-            assert "another local port" in caught.value.hint
-            assert caught.value.exit_code == 2
-
-    run_real(main())
-
-
-@pytest.mark.real_clock
-def test_a_port_may_be_one_of_ipv6(run_real: RunReal) -> None:
-    async def main() -> None:
-        port = LocalPort(no_stream, lambda _: None)
-        await port.listen("::1", 0)
-        assert port.listen_address[0] == "::1"
-        port.close()
-
-    run_real(main())
-
-
-@pytest.mark.real_clock
-def test_a_closed_port_is_free_again(run_real: RunReal) -> None:
-    async def main() -> None:
-        port = LocalPort(no_stream, lambda _: None)
-        await port.listen("127.0.0.1", 0)
-        number = port.listen_address[1]
-        port.close()
-        port.close()  # twice is no harm
-        again = LocalPort(no_stream, lambda _: None)
-        await again.listen("127.0.0.1", number)
-        again.close()
-
-    run_real(main())
 
 
 @pytest.mark.real_clock

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 from aioquic import tls
-from aioquic.quic import events
+from aioquic.quic import connection, events
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 from aioquic.quic.stream import QuicStream
@@ -43,6 +43,11 @@ def received(pair: Pair, end: QuicConnection) -> bytes:
 
 def queued(stream: QuicStream) -> int:
     return stream.sender._buffer_stop - stream.sender._buffer_start
+
+
+def test_all_that_aioquic_logs_goes_to_one_logger() -> None:
+    assert connection.logger.name == "quic"
+    assert Pair().client._logger.logger is connection.logger
 
 
 # --- certificates ---------------------------------------------------------------------

@@ -140,7 +140,7 @@ def test_weak_hashes_are_refused(number: int, weak: HashAlgorithm) -> None:
 
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80, 0xFF])
 def test_no_single_byte_of_a_certificate_may_change(mask: int) -> None:
-    # Of the signature's last byte, the last bit may be left out by name when it is 0 anyway.
+    # One bit changes nothing: the signature may say that its last bit is not part of it, if 0.
     unused_bits = len(OF_GO) - len(OF_GO_SIGNATURE)
     for at in range(len(OF_GO)):
         changed = bytearray(OF_GO)

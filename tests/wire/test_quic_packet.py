@@ -10,6 +10,7 @@ from peerup.wire.quic_packet import (
     MAX_TOKEN_AGE_S,
     MAX_VERSIONS,
     MIN_INITIAL_SIZE,
+    RESERVED_VERSION,
     LongHeader,
     LongType,
     Retry,
@@ -23,6 +24,7 @@ from peerup.wire.quic_packet import (
     read_integer,
     retry,
     version_negotiation,
+    version_probe,
 )
 from tests.wire.vectors import captured
 
@@ -215,6 +217,12 @@ def test_a_version_negotiation_swaps_the_ids_and_names_our_versions(
     assert parse_version_negotiation(answer) == VersionNegotiation(source, destination, tuple(ours))
 
 
+def test_a_version_probe_asks_for_a_version_that_nobody_speaks() -> None:
+    probe = version_probe(CLIENT_CHOICE)
+    assert len(probe) == MIN_INITIAL_SIZE
+    assert parse_long_header(probe) == LongHeader(RESERVED_VERSION, CLIENT_CHOICE, CLIENT_CHOICE)
+
+
 def test_a_version_negotiation_is_never_answered() -> None:
     packet = long_packet(0xC0, 0, CLIENT_CHOICE, SERVER_CHOICE, bytes(1200))
     with pytest.raises(RemoteProtocolError, match="nobody asked for"):
@@ -270,12 +278,9 @@ def test_no_byte_of_a_retry_may_change(at: int, mask: int) -> None:
         parse_retry(bytes(changed), CLIENT_CHOICE)
 
 
-def test_a_retry_for_another_initial_is_refused() -> None:
+def test_a_retry_that_is_cut_short_or_for_another_initial_is_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="integrity tag"):
         parse_retry(RETRY, CLIENT_CHOICE[::-1])
-
-
-def test_a_retry_that_is_cut_short_is_refused() -> None:
     for size in range(len(RETRY)):
         with pytest.raises(RemoteProtocolError):
             parse_retry(RETRY[:size], CLIENT_CHOICE)
@@ -329,15 +334,11 @@ def test_a_token_gets_too_old() -> None:
             tokens.open(token, HERE, moment)
 
 
-def test_another_servers_token_is_refused() -> None:
-    token = RetryTokens(bytes(32)).make(HERE, CLIENT_CHOICE, 0.0)
-    with pytest.raises(RemoteProtocolError, match="somebody else's"):
-        RetryTokens(SECRET).open(token, HERE, 0.0)
-
-
-def test_two_servers_with_one_secret_know_each_others_tokens() -> None:
+def test_a_token_is_good_for_whoever_has_its_secret() -> None:
     token = RetryTokens(SECRET).make(HERE, CLIENT_CHOICE, 0.0)
     assert RetryTokens(SECRET).open(token, HERE, 0.0) == CLIENT_CHOICE
+    with pytest.raises(RemoteProtocolError, match="somebody else's"):
+        RetryTokens(bytes(32)).open(token, HERE, 0.0)
 
 
 @given(st.data())

@@ -103,6 +103,20 @@ def test_the_end_follows_the_last_bytes_in_a_frame_of_its_own() -> None:
     assert drain(pair.server) == [DataReceived(sid, b"last words"), StreamEnded(sid)]
 
 
+def test_the_end_waits_for_all_bytes_before_it() -> None:
+    ours = client()
+    sid = ours.open_stream()
+    ours.send(sid, bytes(WINDOW + 5))
+    ours.close_write(sid)
+    sent = frames(take_all(ours))
+    assert (len(sent), sent[-1].flags) == (6, Flag.NONE)  # the SYN, and a window in five frames
+    ours.receive(update(sid, 5), 0.0)
+    assert frames(take_all(ours)) == [
+        Frame(FrameType.DATA, Flag.NONE, sid, 5, bytes(5)),
+        Frame(FrameType.DATA, Flag.FIN, sid, 0),
+    ]
+
+
 def test_an_end_without_bytes_is_one_empty_frame() -> None:
     pair = Pair()
     sid = pair.stream()
@@ -190,6 +204,7 @@ def test_a_reset_drops_what_was_queued() -> None:
     pair = Pair()
     sid = pair.stream()
     pair.client.send(sid, bytes(1000))
+    pair.client.close_write(sid)
     pair.client.reset(sid)
     assert pair.exchange() == ([], [StreamReset(sid, 0)])
     assert holds_nothing(pair.client)

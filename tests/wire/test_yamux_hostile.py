@@ -10,6 +10,7 @@ from peerup.errors import LimitError, RemoteProtocolError, ResourceLimitError
 from peerup.wire.error_codes import StreamCode
 from peerup.wire.events import DataReceived, StreamEnded, StreamOpened
 from peerup.wire.yamux import (
+    MAX_BATCH,
     MAX_CONTROL,
     MAX_INBOUND,
     MAX_STREAM_ID,
@@ -184,6 +185,18 @@ def test_streams_that_we_give_up_wait_for_no_accept() -> None:
         ours.reset(ours.open_stream())
         take_all(ours)
     assert holds_nothing(ours)
+
+
+def test_an_owner_that_opens_and_gives_up_waits_while_nothing_leaves() -> None:
+    ours = client()
+    while ours.can_open:
+        ours.reset(ours.open_stream())
+        assert len(ours._control) < MAX_CONTROL
+    with pytest.raises(ResourceLimitError):
+        ours.open_stream()
+    ours.receive(ping(1), 0.0)  # the peer asked only this, and is not to blame
+    assert len(ours.data_to_send()) <= MAX_BATCH
+    assert ours.can_open
 
 
 @pytest.mark.parametrize(("session", "last"), [(client(), 2**32 - 1), (server(), 2**32 - 2)])

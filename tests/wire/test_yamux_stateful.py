@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -29,7 +30,7 @@ from peerup.wire.events import (
     StreamWritable,
 )
 from peerup.wire.yamux import MAX_BATCH, Session
-from tests.wire.yamux_pair import drain, holds_nothing
+from tests.wire.yamux_pair import HALF_WINDOW, WINDOW, drain, holds_nothing
 
 MAX_INBOUND: Final = 4  # so that refusals happen
 # Bytes that repeat late and at no power of two, so that a lost or swapped piece shows.
@@ -70,6 +71,7 @@ class End:
 sides = st.booleans()
 any_stream = st.integers(0, 2**16)  # an index into the streams that a side knows, modulo
 sizes = st.one_of(st.integers(1, 300), st.integers(1, LARGEST))
+rtts = st.sampled_from([0.0, 0.001, 0.2])
 codes = st.sampled_from([0, 0x1001, 2**32 - 1])
 
 
@@ -85,6 +87,11 @@ class TwoSessions(RuleBasedStateMachine):
         ]
         for side in (False, True):
             self.open(side)
+
+    @initialize(rtt=rtts)
+    def measure(self, rtt: float) -> None:
+        """Let the first ping tell the round trip time."""
+        self.wait(rtt, 0.0)
 
     def at(self, side: bool) -> tuple[End, End]:
         return self.ends[side], self.ends[not side]
@@ -162,7 +169,18 @@ class TwoSessions(RuleBasedStateMachine):
         other.session.receive(piece, self.now)
         self.hear(other)
 
-    @rule(rtt=st.sampled_from([0.0, 0.001, 0.2]), seconds=st.sampled_from([0.01, 0.1, 1.0, 31.0]))
+    @rule(side=sides, index=any_stream, size=st.integers(HALF_WINDOW, LARGEST))
+    def pour(self, side: bool, index: int, size: int) -> None:
+        """Move much at once, as a reader does that keeps up: this makes windows grow."""
+        end, other = self.at(side)
+        self.write(side, index, size)
+        self.flush(side)
+        self.deliver(side, len(end.wire))
+        self.read(other, end)
+        self.flush(not side)
+        self.deliver(not side, len(other.wire))
+
+    @rule(rtt=rtts, seconds=st.sampled_from([0.01, 0.1, 1.0, 31.0]))
     def wait(self, rtt: float, seconds: float) -> None:
         """Let the clock run, and any ping that is due be answered after ``rtt``."""
         self.settle()
@@ -242,7 +260,7 @@ class TwoSessions(RuleBasedStateMachine):
             assert {sid for sid in end.known if not end.is_done(sid, other)} <= set(
                 session._streams
             )
-            grown = sum(stream.window.size - 256 * 1024 for stream in session._streams.values())
+            grown = sum(stream.window.size - WINDOW for stream in session._streams.values())
             assert session._grown == grown
 
     def teardown(self) -> None:
@@ -269,12 +287,16 @@ class TwoSessions(RuleBasedStateMachine):
         before = -1
         while (moved := sum(w.arrived for end in self.ends for w in end.sends.values())) > before:
             before = moved
-            for end, other in (self.ends, self.ends[::-1]):
-                for sid in end.known:
-                    way = other.sends[sid]
-                    end.session.consumed(sid, way.arrived - way.consumed, self.now)
-                    way.consumed = way.arrived
+            self.read(*self.ends)
+            self.read(*self.ends[::-1])
             self.settle()
+
+    def read(self, end: End, other: End) -> None:
+        """Consume all that arrived at one side."""
+        for sid in end.known:
+            way = other.sends[sid]
+            end.session.consumed(sid, way.arrived - way.consumed, self.now)
+            way.consumed = way.arrived
 
 
 def _arrives(session: Session, stream_id: int) -> bool:

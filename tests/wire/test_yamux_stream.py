@@ -171,6 +171,13 @@ def test_an_id_may_be_overtaken_by_many_newer_ones_but_not_by_any_number() -> No
         ids.take(1)
 
 
+def test_what_is_remembered_of_many_streams_stays_small() -> None:
+    ids = PeerIds(1)
+    for stream_id in range(1, 8 * MAX_OVERTAKEN, 2):
+        ids.take(stream_id)
+    assert ids._opened.bit_length() == MAX_OVERTAKEN
+
+
 def test_a_leap_over_all_ids_costs_no_memory() -> None:
     ids = PeerIds(1)
     ids.take(2**32 - 1)
