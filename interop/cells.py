@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import pytest
 
@@ -23,6 +23,43 @@ if TYPE_CHECKING:
     from peerup.wire.peer_id import PeerId
 
 MIB: Final = 1 << 20
+
+
+class Transport(enum.Enum):
+    """What carries the connections of a cell; the value stands in the scorecard."""
+
+    TCP = "tcp"
+    QUIC = "quic"
+
+    @property
+    def loopback(self) -> str:
+        """Where to listen: a port that the system picks."""
+        return "/ip4/127.0.0.1/" + {"tcp": "tcp/0", "quic": "udp/0/quic-v1"}[self.value]
+
+
+def over(*which: Transport) -> pytest.MarkDecorator:
+    """Run the test over these alone; without it a test with a ``lab`` runs over each."""
+    return pytest.mark.parametrize("transport", which, ids=[transport.value for transport in which])
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Makes the peers of one test, which listen and dial over its transport alone."""
+
+    binary: Path  # the go peer
+    transport: Transport
+
+    def ours(self, **options: Unpack[our.Options]) -> AbstractAsyncContextManager[OurPeer]:
+        """Run a peer of ours for the length of the block."""
+        over = self.transport
+        every: our.Options = {"transports": [over.value], "listen": [over.loopback], **options}
+        return OurPeer.start(**every)
+
+    def go(self, **options: Unpack[go_peer.Options]) -> AbstractAsyncContextManager[GoPeer]:
+        """Run a go peer for the length of the block."""
+        over = self.transport
+        every: go_peer.Options = {"transports": [over.value], "listen": [over.loopback], **options}
+        return GoPeer.start(self.binary, **every)
 
 
 class Role(enum.Enum):
@@ -57,7 +94,7 @@ async def meet(role: Role, ours: OurPeer, go: GoPeer) -> None:
 
 @asynccontextmanager
 async def pair(
-    binary: Path,
+    lab: Lab,
     role: Role = Role.WE_DIAL,
     *,
     ours: our.Options | None = None,
@@ -65,8 +102,8 @@ async def pair(
 ) -> AsyncIterator[tuple[OurPeer, GoPeer]]:
     """Run one peer of each kind, connected."""
     async with (
-        OurPeer.start(**(ours or {})) as our_side,
-        GoPeer.start(binary, **(go or {})) as go_side,
+        lab.ours(**(ours or {})) as our_side,
+        lab.go(**(go or {})) as go_side,
     ):
         await meet(role, our_side, go_side)
         yield our_side, go_side
@@ -112,12 +149,12 @@ NO_LIMITS: Final = Limits()
 
 
 def relay_of(
-    role: Role, binary: Path, limits: Limits = NO_LIMITS
+    role: Role, lab: Lab, limits: Limits = NO_LIMITS
 ) -> AbstractAsyncContextManager[OurPeer | GoPeer]:
     """Run the relay that ``role`` asks for."""
     if role is Role.OUR_RELAY:
-        return OurPeer.start(relay=limits.of_ours())
-    return GoPeer.start(binary, relay=limits.of_go())
+        return lab.ours(relay=limits.of_ours())
+    return lab.go(relay=limits.of_go())
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +168,13 @@ class Circuit:
 
 @asynccontextmanager
 async def circuit(
-    binary: Path, role: Role, dialler: Role, limits: Limits = NO_LIMITS
+    lab: Lab, role: Role, dialler: Role, limits: Limits = NO_LIMITS
 ) -> AsyncIterator[Circuit]:
     """Run the relay of ``role``, reserve for one of the two and let the other dial it."""
     async with (
-        relay_of(role, binary, limits) as relay,
-        OurPeer.start(listen=()) as ours,
-        GoPeer.start(binary, listen=[]) as go,
+        relay_of(role, lab, limits) as relay,
+        lab.ours(listen=()) as ours,
+        lab.go(listen=[]) as go,
     ):
         await reach(dialler, relay, ours, go)
         yield Circuit(relay, ours, go)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 import pytest
 
 from interop import scorecard
+from interop.cells import Lab, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -82,6 +83,19 @@ def go_binary() -> Path:
     if build.returncode != 0:
         pytest.fail(f"the go peer does not build:\n{build.stderr}", pytrace=False)
     return binary
+
+
+@pytest.fixture(params=list(Transport), ids=[each.value for each in Transport])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Run the test over each; `over` names those that it makes sense for."""
+    chosen: Transport = request.param
+    return chosen
+
+
+@pytest.fixture
+def lab(go_binary: Path, transport: Transport) -> Lab:
+    """Make the peers of a cell with go, which meet over the transport that it is run for."""
+    return Lab(go_binary, transport)
 
 
 def unavailable(peer: str, reason: str) -> NoReturn:

@@ -41,20 +41,23 @@ from peerup.relay.server import HopService
 from peerup.relay.transport import CircuitTransport
 from peerup.tasks import Supervisor
 from peerup.transport.messages import read_exactly
+from peerup.transport.quic import Quic
+from peerup.transport.tcp import Tcp
 from peerup.wire.keys import PrivateKey
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from peerup.host.gater import Gater
     from peerup.relay.quota import RelayLimits
-    from peerup.transport.base import ByteStream
+    from peerup.transport.base import ByteStream, TransportFactory
     from peerup.transport.muxed import MuxedConnection, MuxedStream
 
 AGENT: Final = "peerup-interop/1"
 LOOPBACK: Final = "/ip4/127.0.0.1/tcp/0"
+TRANSPORTS: Final[Mapping[str, TransportFactory]] = {"tcp": Tcp, "quic": Quic}
 MAX_STREAMS: Final = 256  # of one peer and protocol: as many as yamux lets it open
 PIECE: Final = PATTERN_PERIOD * 4096  # bytes of the pattern written at once
 MAX_FAILURE_TEXTS: Final = 5
@@ -65,6 +68,7 @@ class Options(TypedDict, total=False):
 
     seed: str  # hex of 32 bytes; a new key without it
     listen: Sequence[str]  # () only dials
+    transports: Sequence[str]  # "tcp", which is the default, "quic"
     agent: str
     gater: Gater
     relay: RelayLimits  # serve as a relay
@@ -109,13 +113,13 @@ class OurStream:
 class OurPeer:
     """A peerup host. Failed calls raise errors of peerup; waits are bounded by the test.
 
-    ``peer`` is its id, ``addr`` the first address it listens on, with ``/p2p`` (empty if none).
+    ``peer`` is its id, ``addrs`` are where it listens, with ``/p2p``.
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.peer = str(host.peer)
-        self.addr = ""
+        self.addrs: tuple[str, ...] = ()
         self.relays: AutoRelay | None = None
         self.hop: HopService | None = None
         self._manual: asyncio.Queue[OurStream] = asyncio.Queue()
@@ -126,7 +130,12 @@ class OurPeer:
         """Run a peer for the length of the block; `Options` says how it can be."""
         seed = options.get("seed")
         key = PrivateKey.from_seed(bytes.fromhex(seed)) if seed else PrivateKey.generate()
-        host = Host(key, gater=options.get("gater"), agent=options.get("agent", AGENT))
+        host = Host(
+            key,
+            transports=[TRANSPORTS[name] for name in options.get("transports", ("tcp",))],
+            gater=options.get("gater"),
+            agent=options.get("agent", AGENT),
+        )
         ours = cls(host)
         ours._serve_protocols()
         host.add_transport(CircuitTransport(host))
@@ -145,11 +154,16 @@ class OurPeer:
 
     # --- connections ------------------------------------------------------------------
 
+    @property
+    def addr(self) -> str:
+        """The first address it listens on, empty if none."""
+        return self.addrs[0] if self.addrs else ""
+
     async def listen(self, addr: str = LOOPBACK) -> str:
         """Listen there too and return the address, with ``/p2p``."""
         listener = await self.host.listen(Multiaddr.parse(addr))
         bound = str(listener.addrs[0].with_peer(self.host.peer))
-        self.addr = self.addr or bound
+        self.addrs += (bound,)
         return bound
 
     async def connect(self, addr: str) -> MuxedConnection:

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, Circuit, Limits, Role, both_relay, circuit, reach, relay_of, roles
-from interop.go_peer import ECHO, MANUAL, SINK, GoPeer, circuit_addr
-from interop.our import AGENT, OurPeer, OurStream
+from interop.cells import (
+    MIB,
+    Circuit,
+    Lab,
+    Limits,
+    Role,
+    both_relay,
+    circuit,
+    reach,
+    relay_of,
+    roles,
+)
+from interop.go_peer import ECHO, MANUAL, SINK, circuit_addr
+from interop.our import AGENT, OurStream
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,
@@ -22,8 +33,6 @@ from peerup.host.handlers import Registration
 from peerup.wire.error_codes import StreamCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from interop.conftest import Run
 
 LIMITED: Final = Limits(seconds=60, data=MIB)
@@ -47,9 +56,9 @@ async def circuit_is_gone(two: Circuit) -> None:
 
 @both_relay
 @dialled_by
-def test_a_circuit_without_limits(go_binary: Path, run: Run, role: Role, dialler: Role) -> None:
+def test_a_circuit_without_limits(lab: Lab, run: Run, role: Role, dialler: Role) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, dialler) as two:
+        async with circuit(lab, role, dialler) as two:
             ours, go = two.ours, two.go
             (seen,) = await go.conns(ours.peer)
             assert not seen.limited
@@ -72,11 +81,9 @@ def test_a_circuit_without_limits(go_binary: Path, run: Run, role: Role, dialler
 
 @both_relay
 @dialled_by
-def test_resets_and_ends_over_a_circuit(
-    go_binary: Path, run: Run, role: Role, dialler: Role
-) -> None:
+def test_resets_and_ends_over_a_circuit(lab: Lab, run: Run, role: Role, dialler: Role) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, dialler) as two:
+        async with circuit(lab, role, dialler) as two:
             near = await two.ours.open_stream(two.go.peer, MANUAL)
             far = await two.go.accept_stream()
             await near.reset(7)
@@ -99,19 +106,19 @@ def test_resets_and_ends_over_a_circuit(
 
 
 @both_relay
-def test_a_circuit_of_two_of_a_kind(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_circuit_of_two_of_a_kind(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with relay_of(role, go_binary) as relay:
+        async with relay_of(role, lab) as relay:
             if role is Role.GO_RELAY:
-                async with OurPeer.start(listen=()) as one, OurPeer.start(listen=()) as other:
+                async with lab.ours(listen=()) as one, lab.ours(listen=()) as other:
                     await one.reserve(relay.addr)
                     await other.connect(circuit_addr(relay.addr, one.peer))
                     assert (await other.echo(one.peer, MIB)).bytes == MIB
                     assert (await one.sink(other.peer, MIB)).bytes == MIB
             else:
                 async with (
-                    GoPeer.start(go_binary, listen=[]) as first,
-                    GoPeer.start(go_binary, listen=[]) as second,
+                    lab.go(listen=[]) as first,
+                    lab.go(listen=[]) as second,
                 ):
                     await first.reserve(relay.addr)
                     await second.connect(circuit_addr(relay.addr, first.peer))
@@ -123,9 +130,9 @@ def test_a_circuit_of_two_of_a_kind(go_binary: Path, run: Run, role: Role) -> No
 
 @both_relay
 @dialled_by
-def test_a_slow_reader_over_a_circuit(go_binary: Path, run: Run, role: Role, dialler: Role) -> None:
+def test_a_slow_reader_over_a_circuit(lab: Lab, run: Run, role: Role, dialler: Role) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, dialler) as two:
+        async with circuit(lab, role, dialler) as two:
             ours, go = two.ours, two.go
             async with asyncio.TaskGroup() as group:
                 group.create_task(ours.source(go.peer, 4 * MIB, pause_after=300_000, pause=0.5))
@@ -140,11 +147,9 @@ def test_a_slow_reader_over_a_circuit(go_binary: Path, run: Run, role: Role, dia
 
 @both_relay
 @dialled_by
-def test_a_limited_circuit_is_known_as_such(
-    go_binary: Path, run: Run, role: Role, dialler: Role
-) -> None:
+def test_a_limited_circuit_is_known_as_such(lab: Lab, run: Run, role: Role, dialler: Role) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, dialler, LIMITED) as two:
+        async with circuit(lab, role, dialler, LIMITED) as two:
             ours, go = two.ours, two.go
             assert (await go.conns(ours.peer))[0].limited
             limits = ours.conn(go.peer).info.ends.limits
@@ -164,10 +169,10 @@ def test_a_limited_circuit_is_known_as_such(
 
 @roles(Role.GO_RELAY)
 def test_a_protocol_that_we_do_not_serve_over_a_limited_circuit(
-    go_binary: Path, run: Run, role: Role
+    lab: Lab, run: Run, role: Role
 ) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, Role.GO_DIALS, LIMITED) as two:
+        async with circuit(lab, role, Role.GO_DIALS, LIMITED) as two:
 
             async def serve(stream: object) -> None:
                 raise AssertionError("a limited connection got here")
@@ -187,10 +192,10 @@ def test_a_protocol_that_we_do_not_serve_over_a_limited_circuit(
     "sender", [Role.WE_OPEN, Role.GO_OPENS], ids=[Role.WE_OPEN.value, Role.GO_OPENS.value]
 )
 def test_more_data_than_the_limit(
-    go_binary: Path, run: Run, role: Role, dialler: Role, sender: Role
+    lab: Lab, run: Run, role: Role, dialler: Role, sender: Role
 ) -> None:
     async def scenario() -> None:
-        async with circuit(go_binary, role, dialler, LIMITED) as two:
+        async with circuit(lab, role, dialler, LIMITED) as two:
             if sender is Role.WE_OPEN:
                 near = await two.ours.open_stream(two.go.peer, SINK)
                 with pytest.raises(StreamResetError) as failed:
@@ -218,11 +223,11 @@ async def write_without_end(stream: OurStream) -> None:
 
 @both_relay
 @dialled_by
-def test_more_time_than_the_limit(go_binary: Path, run: Run, role: Role, dialler: Role) -> None:
+def test_more_time_than_the_limit(lab: Lab, run: Run, role: Role, dialler: Role) -> None:
     async def scenario() -> None:
         began = time.monotonic()
         limits = Limits(seconds=1, data=MIB)
-        async with circuit(go_binary, role, dialler, limits) as two:
+        async with circuit(lab, role, dialler, limits) as two:
             near = await two.ours.open_stream(two.go.peer, MANUAL)
             far = await two.go.accept_stream()
             with pytest.raises((StreamResetError, ConnectionClosedError)):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Role, Says, both_dial, meet, pair, roles
-from interop.go_peer import ECHO, MANUAL, GoPeer
-from interop.our import OurPeer
+from interop.cells import Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
+from interop.go_peer import ECHO, MANUAL
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,
@@ -23,8 +22,6 @@ from peerup.protocols import identify, ping
 from peerup.wire.error_codes import ConnectionCode, StreamCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from interop.conftest import Run
 
 CODES: Final = (1, 2, ConnectionCode.GARBAGE_COLLECTED, ConnectionCode.SHUTDOWN, 0x12345678)
@@ -38,11 +35,12 @@ def posing_as(addr: str, peer: str) -> str:
 # --- opening --------------------------------------------------------------------------
 
 
+@over(Transport.TCP)
 @both_dial
 @pytest.mark.parametrize("early", [True, False], ids=["early muxer", "late muxer"])
-def test_noise_and_yamux(go_binary: Path, run: Run, role: Role, early: bool) -> None:
+def test_noise_and_yamux(lab: Lab, run: Run, role: Role, early: bool) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role, go={"early_muxer": early}) as (ours, go):
+        async with pair(lab, role, go={"early_muxer": early}) as (ours, go):
             (seen,) = await go.conns(ours.peer)
             assert (seen.security, seen.muxer) == ("/noise", "/yamux/1.0.0")
             assert ours.conn(go.peer).info.early_muxer is early
@@ -54,20 +52,38 @@ def test_noise_and_yamux(go_binary: Path, run: Run, role: Role, early: bool) -> 
     run(scenario())
 
 
+@over(Transport.QUIC)
 @both_dial
-def test_tls_first_then_noise(go_binary: Path, run: Run, role: Role) -> None:
+def test_quic(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role, go={"security": ["tls", "noise"]}) as (ours, go):
+        async with pair(lab, role) as (ours, go):
+            (seen,) = await go.conns(ours.peer)
+            assert (seen.transport, seen.security, seen.muxer) == ("quic-v1", "", "")
+            assert not seen.limited
+            conn = ours.conn(go.peer)
+            assert (conn.transport, conn.info.early_muxer) == ("quic", False)
+            assert (await ours.echo(go.peer, 100_000)).bytes == 100_000
+            assert (await go.echo(ours.peer, 100_000)).bytes == 100_000
+
+    run(scenario())
+
+
+@over(Transport.TCP)
+@both_dial
+def test_tls_first_then_noise(lab: Lab, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        async with pair(lab, role, go={"security": ["tls", "noise"]}) as (ours, go):
             assert (await go.conns(ours.peer))[0].security == "/noise"
             assert (await go.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())
 
 
+@over(Transport.TCP)
 @both_dial
-def test_tls_alone_is_no_way_to_connect(go_binary: Path, run: Run, role: Role) -> None:
+def test_tls_alone_is_no_way_to_connect(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with OurPeer.start() as ours, GoPeer.start(go_binary, security=["tls"]) as go:
+        async with lab.ours() as ours, lab.go(security=["tls"]) as go:
             if role is Role.WE_DIAL:
                 with pytest.raises(DialError) as failed:
                     await ours.connect(go.addr)
@@ -81,12 +97,12 @@ def test_tls_alone_is_no_way_to_connect(go_binary: Path, run: Run, role: Role) -
 
 
 @both_dial
-def test_another_peer_than_expected(go_binary: Path, run: Run, role: Role) -> None:
+def test_another_peer_than_expected(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            OurPeer.start() as ours,
-            GoPeer.start(go_binary) as go,
-            OurPeer.start(listen=()) as somebody,
+            lab.ours() as ours,
+            lab.go() as go,
+            lab.ours(listen=()) as somebody,
         ):
             for _ in range(2):  # a failure blocks nothing
                 if role is Role.WE_DIAL:
@@ -105,9 +121,9 @@ def test_another_peer_than_expected(go_binary: Path, run: Run, role: Role) -> No
 
 
 @both_dial
-def test_reconnecting_whoever_closes(go_binary: Path, run: Run, role: Role) -> None:
+def test_reconnecting_whoever_closes(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+        async with lab.ours() as ours, lab.go() as go:
             for turn in range(20):
                 await meet(role, ours, go)
                 assert (await ours.echo(go.peer, turn)).bytes == turn
@@ -123,10 +139,10 @@ def test_reconnecting_whoever_closes(go_binary: Path, run: Run, role: Role) -> N
 
 
 @roles(Role.WE_DIAL)
-def test_both_dial_at_once(go_binary: Path, run: Run, role: Role) -> None:
+def test_both_dial_at_once(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         for _ in range(5):
-            async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+            async with lab.ours() as ours, lab.go() as go:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(ours.connect(go.addr))
                     group.create_task(go.connect(ours.addr))
@@ -141,9 +157,9 @@ def test_both_dial_at_once(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_dial
-def test_we_close_and_go_reads_the_code(go_binary: Path, run: Run, role: Role) -> None:
+def test_we_close_and_go_reads_the_code(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+        async with lab.ours() as ours, lab.go() as go:
             for code in (0, *CODES, ConnectionCode.GATED):
                 await meet(role, ours, go)
                 stream = await ours.open_stream(go.peer, MANUAL)
@@ -160,9 +176,9 @@ def test_we_close_and_go_reads_the_code(go_binary: Path, run: Run, role: Role) -
 
 
 @both_dial
-def test_go_closes_and_we_read_the_code(go_binary: Path, run: Run, role: Role) -> None:
+def test_go_closes_and_we_read_the_code(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with OurPeer.start() as ours, GoPeer.start(go_binary) as go:
+        async with lab.ours() as ours, lab.go() as go:
             for code in (0, *CODES):
                 await meet(role, ours, go)
                 stream = await ours.open_stream(go.peer, MANUAL)
@@ -176,10 +192,10 @@ def test_go_closes_and_we_read_the_code(go_binary: Path, run: Run, role: Role) -
 
 
 @both_dial
-def test_we_end_and_go_knows(go_binary: Path, run: Run, role: Role) -> None:
+def test_we_end_and_go_knows(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with GoPeer.start(go_binary) as go:
-            async with OurPeer.start() as ours:
+        async with lab.go() as go:
+            async with lab.ours() as ours:
                 await meet(role, ours, go)
                 await ours.open_stream(go.peer, MANUAL)
                 far = await go.accept_stream()
@@ -191,10 +207,10 @@ def test_we_end_and_go_knows(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_dial
-def test_go_ends_and_we_know(go_binary: Path, run: Run, role: Role) -> None:
+def test_go_ends_and_we_know(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with OurPeer.start() as ours:
-            async with GoPeer.start(go_binary) as go:
+        async with lab.ours() as ours:
+            async with lab.go() as go:
                 await meet(role, ours, go)
                 stream = await ours.open_stream(go.peer, MANUAL)
             with pytest.raises(ConnectionClosedError):
@@ -208,26 +224,29 @@ def test_go_ends_and_we_know(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_DIALS)
-@pytest.mark.parametrize("early", [True, False], ids=["early muxer", "late muxer"])
-def test_we_refuse_and_go_reads_why(go_binary: Path, run: Run, role: Role, early: bool) -> None:
-    async def scenario() -> None:
-        async with (
-            OurPeer.start(gater=Says(Answer.NO)) as ours,
-            GoPeer.start(go_binary, early_muxer=early) as go,
-        ):
-            await go.connect(ours.addr)  # to go it looks open until our answer is there
-            failed = await go.event("identify_failed", peer=ours.peer)
-            assert failed["error"]["conn_code"] == ConnectionCode.GATED
-            await go.event("connectedness", peer=ours.peer, state="NotConnected")
-            assert len(ours.host.connections) == 0
+def test_we_refuse_and_go_reads_why(lab: Lab, run: Run, role: Role) -> None:
+    run(go_is_refused(lab, early_muxer=True))
 
-    run(scenario())
+
+@over(Transport.TCP)
+@roles(Role.GO_DIALS)
+def test_we_refuse_after_the_muxer_was_agreed_on(lab: Lab, run: Run, role: Role) -> None:
+    run(go_is_refused(lab, early_muxer=False))
+
+
+async def go_is_refused(lab: Lab, *, early_muxer: bool) -> None:
+    async with lab.ours(gater=Says(Answer.NO)) as ours, lab.go(early_muxer=early_muxer) as go:
+        await go.connect(ours.addr)  # to go it looks open until our answer is there
+        failed = await go.event("identify_failed", peer=ours.peer)
+        assert failed["error"]["conn_code"] == ConnectionCode.GATED
+        await go.event("connectedness", peer=ours.peer, state="NotConnected")
+        assert len(ours.host.connections) == 0
 
 
 @roles(Role.WE_DIAL)
-def test_go_says_that_we_are_not_authorized(go_binary: Path, run: Run, role: Role) -> None:
+def test_go_says_that_we_are_not_authorized(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             conn = ours.conn(go.peer)
             stream = await ours.open_stream(go.peer, MANUAL)
             await go.disconnect(ours.peer, ConnectionCode.GATED)
@@ -240,10 +259,10 @@ def test_go_says_that_we_are_not_authorized(go_binary: Path, run: Run, role: Rol
 
 
 @both_dial
-def test_only_some_protocols_for_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_only_some_protocols_for_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         some = Only({identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL})
-        async with pair(go_binary, role, ours={"gater": Says(some)}) as (ours, go):
+        async with pair(lab, role, ours={"gater": Says(some)}) as (ours, go):
             assert len(await go.ping(ours.peer)) == 1
             stream = await go.open_stream(ours.peer, ECHO)
             await stream.write(b"?")
@@ -256,10 +275,10 @@ def test_only_some_protocols_for_go(go_binary: Path, run: Run, role: Role) -> No
 
 
 @both_dial
-def test_go_is_revoked_while_connected(go_binary: Path, run: Run, role: Role) -> None:
+def test_go_is_revoked_while_connected(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         gater = Says(Answer.YES)
-        async with pair(go_binary, role, ours={"gater": gater}) as (ours, go):
+        async with pair(lab, role, ours={"gater": gater}) as (ours, go):
             stream = await go.open_stream(ours.peer, ECHO)
             await stream.write(b"!")
             assert await stream.read() == b"!"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Role, both_dial, hears_of, pair, roles
+from interop.cells import Lab, Role, both_dial, hears_of, pair, roles
 from interop.go_peer import ECHO, GoPeer
 from interop.our import AGENT, OurPeer
 from interop.process import CommandError
@@ -18,8 +18,6 @@ from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_record import open_peer_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from interop.conftest import Run
 
 LATE: Final = "/peerup-test/late/1.0.0"
@@ -40,9 +38,9 @@ async def identity_of(ours: OurPeer, peer: str) -> wire.Identify:
 
 
 @both_dial
-def test_identify_tells_go_all_of_us(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_tells_go_all_of_us(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             about = await go.identify(ours.peer)
             assert about.agent == AGENT
             assert sorted(about.protocols) == sorted(ours.host.handlers.protocols)
@@ -55,9 +53,9 @@ def test_identify_tells_go_all_of_us(go_binary: Path, run: Run, role: Role) -> N
 
 
 @both_dial
-def test_identify_tells_us_all_of_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_tells_us_all_of_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role, go={"user_agent": "driven/1"}) as (ours, go):
+        async with pair(lab, role, go={"user_agent": "driven/1"}) as (ours, go):
             conn = ours.conn(go.peer)
             known = ours.host.peerstore
             assert known.agent(conn.peer) == "driven/1"
@@ -77,15 +75,15 @@ def test_identify_tells_us_all_of_go(go_binary: Path, run: Run, role: Role) -> N
 
 
 @both_dial
-def test_identify_of_a_dialler_that_listens_nowhere(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_of_a_dialler_that_listens_nowhere(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         if role is Role.WE_DIAL:
-            async with pair(go_binary, role, ours={"listen": ()}) as (ours, go):
+            async with pair(lab, role, ours={"listen": ()}) as (ours, go):
                 about = await go.identify(ours.peer)
                 assert (about.agent, about.listen_addrs) == (AGENT, ())
                 assert (await go.echo(ours.peer, 1000)).bytes == 1000
         else:
-            async with pair(go_binary, role, go={"listen": []}) as (ours, go):
+            async with pair(lab, role, go={"listen": []}) as (ours, go):
                 assert ECHO in ours.host.peerstore.protocols(ours.conn(go.peer).peer)
                 assert (await ours.echo(go.peer, 1000)).bytes == 1000
 
@@ -93,9 +91,9 @@ def test_identify_of_a_dialler_that_listens_nowhere(go_binary: Path, run: Run, r
 
 
 @both_dial
-def test_identify_push_from_us_of_protocols(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_push_from_us_of_protocols(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             await go.identify(ours.peer)
             ours.serve_echo_as(LATE)
             assert await change_pushed_to(go) == ([LATE], None)
@@ -115,11 +113,11 @@ async def change_pushed_to(go: GoPeer) -> tuple[list[str] | None, list[str] | No
 
 
 @both_dial
-def test_identify_push_from_us_of_addresses(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_push_from_us_of_addresses(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             await go.identify(ours.peer)
-            another = await ours.listen()
+            another = await ours.listen(lab.transport.loopback)
             await hears_of(go, ours.peer, bare(another))
             assert bare(ours.addr) in (await go.identify(ours.peer)).addrs
 
@@ -127,9 +125,9 @@ def test_identify_push_from_us_of_addresses(go_binary: Path, run: Run, role: Rol
 
 
 @both_dial
-def test_identify_push_from_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_identify_push_from_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             await go.handle(LATE, "echo")
             await ours.identified(go.peer, LATE)
             await go.unhandle(LATE)
@@ -140,9 +138,9 @@ def test_identify_push_from_go(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_dial
-def test_pings_both_ways(go_binary: Path, run: Run, role: Role) -> None:
+def test_pings_both_ways(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             there = [await ours.ping(go.peer) for _ in range(5)]
             back = await go.ping(ours.peer, 5)
             assert len(back) == 5
@@ -152,9 +150,9 @@ def test_pings_both_ways(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_OPENS)
-def test_a_third_ping_stream_of_a_peer_is_refused(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_third_ping_stream_of_a_peer_is_refused(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             payload = bytes(ping.SIZE)
             for _ in range(ping.MAX_INBOUND):
                 stream = await go.open_stream(ours.peer, ping.PROTOCOL)
@@ -170,9 +168,9 @@ def test_a_third_ping_stream_of_a_peer_is_refused(go_binary: Path, run: Run, rol
 
 
 @both_dial
-def test_hosts_with_the_limits_of_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_hosts_with_the_limits_of_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role, go={"limits": True}) as (ours, go):
+        async with pair(lab, role, go={"limits": True}) as (ours, go):
             assert (await ours.echo(go.peer, 100_000)).bytes == 100_000
             assert (await go.echo_many(ours.peer, 20, parallel=20)).failed == 0
             assert (await ours.echo_many(go.peer, 20, parallel=20)).failed == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Limits, Role, circuit, pair, relay_of
+from interop.cells import Lab, Limits, Role, circuit, pair, relay_of
 from interop.go_peer import MANUAL, GoPeer, circuit_addr
 from interop.our import OurPeer
 from interop.process import CommandError
@@ -18,8 +18,6 @@ from peerup.wire.circuit import Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
-
 IDLE_S: Final = 90.0  # three keepalives, and more than the minute of go's relay timers
 SET_UP_S: Final = 30.0  # for all of them to start and to look around afterwards
 
@@ -40,43 +38,43 @@ async def still_works(ours: OurPeer, go: GoPeer) -> None:
     assert len(await go.ping(ours.peer)) == 1
 
 
-async def connection_that_we_dialled(binary: Path) -> None:
-    async with pair(binary, Role.WE_DIAL) as (ours, go):
+async def connection_that_we_dialled(lab: Lab) -> None:
+    async with pair(lab, Role.WE_DIAL) as (ours, go):
         await still_works(ours, go)
 
 
-async def connection_that_go_dialled(binary: Path) -> None:
-    async with pair(binary, Role.GO_DIALS) as (ours, go):
+async def connection_that_go_dialled(lab: Lab) -> None:
+    async with pair(lab, Role.GO_DIALS) as (ours, go):
         await still_works(ours, go)
 
 
-async def circuit_through_our_relay(binary: Path) -> None:
-    async with circuit(binary, Role.OUR_RELAY, Role.WE_DIAL) as two:
+async def circuit_through_our_relay(lab: Lab) -> None:
+    async with circuit(lab, Role.OUR_RELAY, Role.WE_DIAL) as two:
         await still_works(two.ours, two.go)
 
 
-async def circuit_through_go_relay(binary: Path) -> None:
-    async with circuit(binary, Role.GO_RELAY, Role.GO_DIALS) as two:
+async def circuit_through_go_relay(lab: Lab) -> None:
+    async with circuit(lab, Role.GO_RELAY, Role.GO_DIALS) as two:
         await still_works(two.ours, two.go)
 
 
-async def place_of_go_at_our_relay(binary: Path) -> None:
+async def place_of_go_at_our_relay(lab: Lab) -> None:
     """Go asks again within a minute, so a place for 80 s has been renewed after 90."""
     async with (
-        OurPeer.start(relay=Limits(ttl=80).of_ours()) as relay,
-        GoPeer.start(binary, force_private=True, static_relays=[relay.addr]) as behind,
-        GoPeer.start(binary, listen=[]) as go,
+        lab.ours(relay=Limits(ttl=80).of_ours()) as relay,
+        lab.go(force_private=True, static_relays=[relay.addr]) as behind,
+        lab.go(listen=[]) as go,
     ):
         await asyncio.sleep(IDLE_S)
         await go.connect(circuit_addr(relay.addr, behind.peer))
         assert (await go.echo(behind.peer, 1000)).bytes == 1000
 
 
-async def our_place_at_go_relay(binary: Path) -> None:
+async def our_place_at_go_relay(lab: Lab) -> None:
     async with (
-        relay_of(Role.GO_RELAY, binary, Limits(ttl=20)) as relay,
-        OurPeer.start(listen=(), relays=[relay.addr]) as ours,
-        GoPeer.start(binary, listen=[]) as go,
+        relay_of(Role.GO_RELAY, lab, Limits(ttl=20)) as relay,
+        lab.ours(listen=(), relays=[relay.addr]) as ours,
+        lab.go(listen=[]) as go,
     ):
         first = await ours.reserved(relay.addr)
         conn = ours.conn(relay.peer)
@@ -87,12 +85,12 @@ async def our_place_at_go_relay(binary: Path) -> None:
         assert (await go.echo(ours.peer, 1000)).bytes == 1000
 
 
-async def our_place_at_go_relay_that_nobody_renewed(binary: Path) -> None:
+async def our_place_at_go_relay_that_nobody_renewed(lab: Lab) -> None:
     """Go sweeps what has expired once a minute, and until then it counts."""
     async with (
-        relay_of(Role.GO_RELAY, binary, Limits(ttl=2)) as relay,
-        OurPeer.start(listen=()) as ours,
-        GoPeer.start(binary, listen=[]) as go,
+        relay_of(Role.GO_RELAY, lab, Limits(ttl=2)) as relay,
+        lab.ours(listen=()) as ours,
+        lab.go(listen=[]) as go,
     ):
         await ours.reserve(relay.addr)
         await asyncio.sleep(IDLE_S)
@@ -102,7 +100,7 @@ async def our_place_at_go_relay_that_nobody_renewed(binary: Path) -> None:
         assert caught.value.relay_status == Status.NO_RESERVATION
 
 
-CELLS: Final[Mapping[str, Callable[[Path], Awaitable[None]]]] = {
+CELLS: Final[Mapping[str, Callable[[Lab], Awaitable[None]]]] = {
     run.__name__.replace("_", " "): run
     for run in (
         connection_that_we_dialled,
@@ -117,14 +115,14 @@ CELLS: Final[Mapping[str, Callable[[Path], Awaitable[None]]]] = {
 
 
 @pytest.fixture(scope="module")
-def after_90_s(go_binary: Path) -> dict[str, Exception]:
+def after_90_s(lab: Lab) -> dict[str, Exception]:
     """Run all of them side by side and return those that failed, with the reason."""
     failed: dict[str, Exception] = {}
 
     async def run(name: str) -> None:
         try:
             async with asyncio.timeout(IDLE_S + SET_UP_S):
-                await CELLS[name](go_binary)
+                await CELLS[name](lab)
         except Exception as why:  # noqa: BLE001  the test of that name raises it again
             failed[name] = why
 

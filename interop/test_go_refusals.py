@@ -9,6 +9,7 @@ import pytest
 
 from interop.cells import (
     NO_LIMITS,
+    Lab,
     Limits,
     Role,
     Says,
@@ -29,7 +30,6 @@ from peerup.wire.protobuf import decode, encode
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from interop.conftest import Run
 
@@ -70,20 +70,20 @@ async def answer_to(who: OurPeer | GoPeer, relay: str, request: bytes) -> int | 
     return decode(HopMessage, message).status
 
 
-def peer_of(role: Role, binary: Path) -> AbstractAsyncContextManager[OurPeer | GoPeer]:
+def peer_of(role: Role, lab: Lab) -> AbstractAsyncContextManager[OurPeer | GoPeer]:
     """Run a peer of the other kind than the relay of ``role``; it listens nowhere."""
     if role is Role.OUR_RELAY:
-        return GoPeer.start(binary, listen=[])
-    return OurPeer.start(listen=())
+        return lab.go(listen=[])
+    return lab.ours(listen=())
 
 
 @both_relay
-def test_no_reservation(go_binary: Path, run: Run, role: Role) -> None:
+def test_no_reservation(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary) as relay,
-            peer_of(role, go_binary) as one,
-            OurPeer.start() as nobody,
+            relay_of(role, lab) as relay,
+            peer_of(role, lab) as one,
+            lab.ours() as nobody,
         ):
             status = await refused_dial(one, circuit_addr(relay.addr, nobody.peer))
             assert status == Status.NO_RESERVATION
@@ -92,12 +92,12 @@ def test_no_reservation(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_reservation_refused(go_binary: Path, run: Run, role: Role) -> None:
+def test_reservation_refused(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary, Limits(reservations=1)) as relay,
-            peer_of(role, go_binary) as one,
-            peer_of(role, go_binary) as other,
+            relay_of(role, lab, Limits(reservations=1)) as relay,
+            peer_of(role, lab) as one,
+            peer_of(role, lab) as other,
         ):
             await one.reserve(relay.addr)
             assert await refused_place(other, relay.addr) == Status.RESERVATION_REFUSED
@@ -107,13 +107,13 @@ def test_reservation_refused(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_resource_limit_exceeded(go_binary: Path, run: Run, role: Role) -> None:
+def test_resource_limit_exceeded(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary, Limits(circuits=1)) as relay,
-            peer_of(role, go_binary) as one,
-            peer_of(role, go_binary) as other,
-            OurPeer.start(listen=()) as third,
+            relay_of(role, lab, Limits(circuits=1)) as relay,
+            peer_of(role, lab) as one,
+            peer_of(role, lab) as other,
+            lab.ours(listen=()) as third,
         ):
             await other.reserve(relay.addr)
             await third.reserve(relay.addr)
@@ -126,12 +126,12 @@ def test_resource_limit_exceeded(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_connection_failed(go_binary: Path, run: Run, role: Role) -> None:
+def test_connection_failed(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary) as relay,
-            peer_of(role, go_binary) as one,
-            OurPeer.start(listen=(), answer_circuits=False) as deaf,
+            relay_of(role, lab) as relay,
+            peer_of(role, lab) as one,
+            lab.ours(listen=(), answer_circuits=False) as deaf,
         ):
             await deaf.reserve(relay.addr)
             status = await refused_dial(one, circuit_addr(relay.addr, deaf.peer))
@@ -141,9 +141,9 @@ def test_connection_failed(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_malformed_message(go_binary: Path, run: Run, role: Role) -> None:
+def test_malformed_message(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with relay_of(role, go_binary) as relay, peer_of(role, go_binary) as one:
+        async with relay_of(role, lab) as relay, peer_of(role, lab) as one:
             await one.connect(relay.addr)
             no_target = encode(HopMessage(HopType.CONNECT))
             for request in (b"\xff" * 20, no_target):
@@ -154,9 +154,9 @@ def test_malformed_message(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_unexpected_message(go_binary: Path, run: Run, role: Role) -> None:
+def test_unexpected_message(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with relay_of(role, go_binary) as relay, peer_of(role, go_binary) as one:
+        async with relay_of(role, lab) as relay, peer_of(role, lab) as one:
             await one.connect(relay.addr)
             status = await answer_to(one, relay.peer, encode(HopMessage(HopType.STATUS)))
             if role is Role.OUR_RELAY:
@@ -168,12 +168,12 @@ def test_unexpected_message(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_relay
-def test_permission_denied_over_a_circuit(go_binary: Path, run: Run, role: Role) -> None:
+def test_permission_denied_over_a_circuit(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(Role.GO_RELAY, go_binary) as outer,
-            relay_of(role, go_binary) as inner,
-            peer_of(role, go_binary) as one,
+            relay_of(Role.GO_RELAY, lab) as outer,
+            relay_of(role, lab) as inner,
+            peer_of(role, lab) as one,
         ):
             await inner.reserve(outer.addr)
             await one.connect(circuit_addr(outer.addr, inner.peer))
@@ -185,13 +185,12 @@ def test_permission_denied_over_a_circuit(go_binary: Path, run: Run, role: Role)
 
 
 @roles(Role.GO_RELAY)
-def test_permission_denied_by_a_list(go_binary: Path, run: Run, role: Role) -> None:
+def test_permission_denied_by_a_list(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            OurPeer.start(listen=()) as allowed,
-            OurPeer.start(listen=()) as ours,
-            GoPeer.start(
-                go_binary,
+            lab.ours(listen=()) as allowed,
+            lab.ours(listen=()) as ours,
+            lab.go(
                 relay=RelayService(allow_reserve=(allowed.peer,), allow_connect=(allowed.peer,)),
             ) as relay,
         ):
@@ -204,13 +203,13 @@ def test_permission_denied_by_a_list(go_binary: Path, run: Run, role: Role) -> N
 
 
 @roles(Role.GO_RELAY)
-def test_our_static_relay_says_why_it_refuses(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_static_relay_says_why_it_refuses(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         denied = RelayService(allow_reserve=())
         async with (
-            GoPeer.start(go_binary, relay=denied) as relay,
-            GoPeer.start(go_binary) as no_relay,
-            OurPeer.start(listen=(), relays=[relay.addr, no_relay.addr]) as ours,
+            lab.go(relay=denied) as relay,
+            lab.go() as no_relay,
+            lab.ours(listen=(), relays=[relay.addr, no_relay.addr]) as ours,
         ):
             assert ours.relays is not None
             while len(ours.relays.failed) < 2:
@@ -225,11 +224,11 @@ def test_our_static_relay_says_why_it_refuses(go_binary: Path, run: Run, role: R
 
 
 @roles(Role.OUR_RELAY)
-def test_a_relay_of_ours_that_does_not_know_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_relay_of_ours_that_does_not_know_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            OurPeer.start(relay=NO_LIMITS.of_ours(), gater=Says(Answer.NO)) as relay,
-            GoPeer.start(go_binary, listen=[]) as go,
+            lab.ours(relay=NO_LIMITS.of_ours(), gater=Says(Answer.NO)) as relay,
+            lab.go(listen=[]) as go,
         ):
             with pytest.raises(CommandError, match="CONNECTION_FAILED"):
                 await go.reserve(relay.addr)
@@ -242,11 +241,11 @@ def test_a_relay_of_ours_that_does_not_know_go(go_binary: Path, run: Run, role: 
 
 
 @roles(Role.OUR_RELAY)
-def test_requests_of_go_in_a_flood(go_binary: Path, run: Run, role: Role) -> None:
+def test_requests_of_go_in_a_flood(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary) as relay,
-            GoPeer.start(go_binary, listen=[]) as go,
+            relay_of(role, lab) as relay,
+            lab.go(listen=[]) as go,
         ):
             for _ in range(REQUEST_BURST):
                 await go.reserve(relay.addr)

@@ -12,6 +12,7 @@ import pytest
 from interop.cells import (
     MIB,
     NO_LIMITS,
+    Lab,
     Limits,
     Role,
     both_relay,
@@ -26,8 +27,6 @@ from peerup.errors import PeerupError
 from peerup.wire.circuit import Status
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from interop.conftest import Run
 
 
@@ -35,13 +34,13 @@ if TYPE_CHECKING:
 
 
 @roles(Role.GO_RELAY)
-def test_our_reservation(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_reservation(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         limits = Limits(ttl=1800, seconds=60, data=MIB)
         async with (
-            OurPeer.start(listen=()) as ours,
-            relay_of(role, go_binary, limits) as limited,
-            relay_of(role, go_binary) as unlimited,
+            lab.ours(listen=()) as ours,
+            relay_of(role, lab, limits) as limited,
+            relay_of(role, lab) as unlimited,
         ):
             reservation = await ours.reserve(limited.addr)  # checks the voucher too
             assert 1770 < reservation.expires_in <= 1800
@@ -54,13 +53,13 @@ def test_our_reservation(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.OUR_RELAY)
-def test_a_reservation_of_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_reservation_of_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         limits = Limits(ttl=1800, seconds=60, data=MIB)
         async with (
-            GoPeer.start(go_binary, listen=[]) as go,
-            relay_of(role, go_binary, limits) as limited,
-            relay_of(role, go_binary) as unlimited,
+            lab.go(listen=[]) as go,
+            relay_of(role, lab, limits) as limited,
+            relay_of(role, lab) as unlimited,
         ):
             reservation = await go.reserve(limited.addr)
             assert 1770 < reservation.expires - time.time_ns() / 1e9 <= 1800
@@ -76,12 +75,12 @@ def test_a_reservation_of_go(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_RELAY)
-def test_our_circuit_address_is_advertised_to_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_circuit_address_is_advertised_to_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary) as relay,
-            GoPeer.start(go_binary) as go,
-            OurPeer.start(relays=[relay.addr]) as ours,
+            relay_of(role, lab) as relay,
+            lab.go() as go,
+            lab.ours(relays=[relay.addr]) as ours,
         ):
             await go.connect(ours.addr)
             await ours.reserved(relay.addr)
@@ -91,12 +90,12 @@ def test_our_circuit_address_is_advertised_to_go(go_binary: Path, run: Run, role
 
 
 @roles(Role.OUR_RELAY)
-def test_static_relays_of_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_static_relays_of_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            OurPeer.start(relay=NO_LIMITS.of_ours()) as relay,
-            GoPeer.start(go_binary, force_private=True, static_relays=[relay.addr]) as go,
-            OurPeer.start(listen=()) as ours,
+            lab.ours(relay=NO_LIMITS.of_ours()) as relay,
+            lab.go(force_private=True, static_relays=[relay.addr]) as go,
+            lab.ours(listen=()) as ours,
         ):
             assert relay.hop is not None
             while not len(relay.hop.quota):
@@ -109,11 +108,11 @@ def test_static_relays_of_go(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_RELAY)
-def test_our_place_is_renewed_in_time(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_place_is_renewed_in_time(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary, Limits(ttl=9)) as relay,
-            OurPeer.start(listen=(), relays=[relay.addr]) as ours,
+            relay_of(role, lab, Limits(ttl=9)) as relay,
+            lab.ours(listen=(), relays=[relay.addr]) as ours,
         ):
             first = await ours.reserved(relay.addr)
             conn = ours.conn(relay.peer)
@@ -125,21 +124,19 @@ def test_our_place_is_renewed_in_time(go_binary: Path, run: Run, role: Role) -> 
 
 
 @roles(Role.GO_RELAY)
-def test_our_place_at_a_relay_that_restarts(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_place_at_a_relay_that_restarts(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         seed = "05" * 32
-        async with AsyncExitStack() as before, GoPeer.start(go_binary, listen=[]) as go:
-            relay = await before.enter_async_context(
-                GoPeer.start(go_binary, seed=seed, relay=NO_LIMITS.of_go())
-            )
+        async with AsyncExitStack() as before, lab.go(listen=[]) as go:
+            relay = await before.enter_async_context(lab.go(seed=seed, relay=NO_LIMITS.of_go()))
             address = relay.addr
-            async with OurPeer.start(listen=(), relays=[address]) as ours:
+            async with lab.ours(listen=(), relays=[address]) as ours:
                 first = await ours.reserved(address)
                 await before.aclose()
                 await ours.gone(relay.peer)
                 there = [address.partition("/p2p/")[0]]
                 async with (
-                    GoPeer.start(go_binary, seed=seed, listen=there, relay=NO_LIMITS.of_go()),
+                    lab.go(seed=seed, listen=there, relay=NO_LIMITS.of_go()),
                     asyncio.timeout(5),
                 ):
                     await ours.reserved(address, after=first)
@@ -153,12 +150,12 @@ def test_our_place_at_a_relay_that_restarts(go_binary: Path, run: Run, role: Rol
 
 
 @both_relay
-def test_a_place_ends_with_the_connection(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_place_ends_with_the_connection(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary) as relay,
-            OurPeer.start(listen=()) as ours,
-            GoPeer.start(go_binary, listen=[]) as go,
+            relay_of(role, lab) as relay,
+            lab.ours(listen=()) as ours,
+            lab.go(listen=[]) as go,
         ):
             if role is Role.GO_RELAY:
                 await ours.reserve(relay.addr)
@@ -186,12 +183,12 @@ async def relay_lost(relay: OurPeer | GoPeer, peer: str) -> None:
 
 
 @roles(Role.OUR_RELAY)
-def test_a_place_ends_with_its_time(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_place_ends_with_its_time(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(role, go_binary, Limits(ttl=1)) as relay,
-            GoPeer.start(go_binary, listen=[]) as behind,
-            GoPeer.start(go_binary, listen=[]) as go,
+            relay_of(role, lab, Limits(ttl=1)) as relay,
+            lab.go(listen=[]) as behind,
+            lab.go(listen=[]) as go,
         ):
             await behind.reserve(relay.addr)
             await go.connect(circuit_addr(relay.addr, behind.peer))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, Role, both_dial, both_open, pair, roles
+from interop.cells import MIB, Lab, Role, both_dial, both_open, pair, roles
 from interop.go_peer import ECHO, HANG, MANUAL, RESET, GoPeer, GoStream
 from interop.our import OurPeer, OurStream
 from interop.process import CommandError
@@ -16,8 +16,6 @@ from peerup.wire.error_codes import StreamCode
 from peerup.wire.yamux_stream import INITIAL_WINDOW, MAX_QUEUED
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from interop.conftest import Run
 
 CODES: Final = (0, 1, 7, StreamCode.PROTOCOL_NEGOTIATION_FAILED, StreamCode.GATED, 0xFFFFFFFF)
@@ -51,9 +49,9 @@ async def nothing_left(ours: OurPeer, go: GoPeer) -> None:
 
 
 @both_dial
-def test_echo_of_8_mib(go_binary: Path, run: Run, role: Role) -> None:
+def test_echo_of_8_mib(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             for size in (0, 1, 8 * MIB):
                 assert (await ours.echo(go.peer, size)).bytes == size
                 assert (await go.echo(ours.peer, size)).bytes == size
@@ -63,9 +61,9 @@ def test_echo_of_8_mib(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @both_dial
-def test_16_mib_to_a_sink_and_from_a_source(go_binary: Path, run: Run, role: Role) -> None:
+def test_16_mib_to_a_sink_and_from_a_source(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go):
+        async with pair(lab, role) as (ours, go):
             for transfer in (ours.sink, ours.source):
                 assert (await transfer(go.peer, 16 * MIB)).bytes == 16 * MIB
             for back in (go.sink, go.source):
@@ -75,9 +73,9 @@ def test_16_mib_to_a_sink_and_from_a_source(go_binary: Path, run: Run, role: Rol
 
 
 @both_dial
-def test_both_send_at_once(go_binary: Path, run: Run, role: Role) -> None:
+def test_both_send_at_once(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary, role) as (ours, go), asyncio.TaskGroup() as group:
+        async with pair(lab, role) as (ours, go), asyncio.TaskGroup() as group:
             for _ in range(4):
                 group.create_task(ours.sink(go.peer, 4 * MIB))
                 group.create_task(go.sink(ours.peer, 4 * MIB))
@@ -87,9 +85,9 @@ def test_both_send_at_once(go_binary: Path, run: Run, role: Role) -> None:
 
 @both_open
 @pytest.mark.parametrize("size", [1, 70_000])
-def test_1000_streams_in_turn(go_binary: Path, run: Run, role: Role, size: int) -> None:
+def test_1000_streams_in_turn(lab: Lab, run: Run, role: Role, size: int) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             if role is Role.WE_OPEN:
                 result = await ours.echo_many(go.peer, 1000, size=size)
             else:
@@ -102,9 +100,9 @@ def test_1000_streams_in_turn(go_binary: Path, run: Run, role: Role, size: int) 
 
 @both_open
 @pytest.mark.parametrize("size", [1, 70_000])
-def test_200_streams_at_once(go_binary: Path, run: Run, role: Role, size: int) -> None:
+def test_200_streams_at_once(lab: Lab, run: Run, role: Role, size: int) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             for _ in range(5):
                 if role is Role.WE_OPEN:
                     result = await ours.echo_many(go.peer, 200, size=size, parallel=200)
@@ -120,9 +118,9 @@ def test_200_streams_at_once(go_binary: Path, run: Run, role: Role, size: int) -
 
 
 @both_open
-def test_the_opener_ends_its_half_and_is_answered(go_binary: Path, run: Run, role: Role) -> None:
+def test_the_opener_ends_its_half_and_is_answered(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             near, far = await joined(role, ours, go)
             if role is Role.WE_OPEN:
                 await answer_after_the_end(near, far)
@@ -134,9 +132,9 @@ def test_the_opener_ends_its_half_and_is_answered(go_binary: Path, run: Run, rol
 
 
 @both_open
-def test_the_acceptor_ends_its_half_and_hears_on(go_binary: Path, run: Run, role: Role) -> None:
+def test_the_acceptor_ends_its_half_and_hears_on(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             near, far = await joined(role, ours, go)
             if role is Role.WE_OPEN:
                 await answer_after_the_end(far, near)
@@ -165,9 +163,9 @@ async def answer_after_the_end(one: OurStream | GoStream, other: OurStream | GoS
 
 
 @both_open
-def test_we_reset_and_go_reads_the_code(go_binary: Path, run: Run, role: Role) -> None:
+def test_we_reset_and_go_reads_the_code(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             for code in CODES:
                 near, far = await joined(role, ours, go)
                 await near.reset(code)
@@ -183,9 +181,9 @@ def test_we_reset_and_go_reads_the_code(go_binary: Path, run: Run, role: Role) -
 
 
 @both_open
-def test_go_resets_and_we_read_the_code(go_binary: Path, run: Run, role: Role) -> None:
+def test_go_resets_and_we_read_the_code(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             for code in CODES:
                 near, far = await joined(role, ours, go)
                 await far.reset(code)
@@ -200,9 +198,9 @@ def test_go_resets_and_we_read_the_code(go_binary: Path, run: Run, role: Role) -
 
 
 @both_open
-def test_a_reset_that_the_other_side_asked_for(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_reset_that_the_other_side_asked_for(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             for code in CODES:
                 request = code.to_bytes(4, "big")
                 if role is Role.WE_OPEN:
@@ -223,9 +221,9 @@ def test_a_reset_that_the_other_side_asked_for(go_binary: Path, run: Run, role: 
 
 
 @both_open
-def test_a_reset_wakes_a_writer_that_waits(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_reset_wakes_a_writer_that_waits(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             near, far = await joined(role, ours, go)
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(stopped_writer(near))
@@ -260,9 +258,9 @@ async def stopped_writer(stream: OurStream | GoStream) -> int | None:
 
 
 @roles(Role.WE_OPEN)
-def test_na_to_us(go_binary: Path, run: Run, role: Role) -> None:
+def test_na_to_us(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             with pytest.raises(NegotiationError):
                 await ours.open_stream(go.peer, "/nobody/1.0.0", "/nothing/1.0.0")
             stream = await ours.open_stream(go.peer, "/nobody/1.0.0", ECHO)
@@ -276,9 +274,9 @@ def test_na_to_us(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_OPENS)
-def test_na_to_go(go_binary: Path, run: Run, role: Role) -> None:
+def test_na_to_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             with pytest.raises(CommandError, match="protocols not supported"):
                 await go.open_stream(ours.peer, "/nobody/1.0.0", "/nothing/1.0.0")
             stream = await go.open_stream(ours.peer, "/nobody/1.0.0", ECHO)
@@ -292,9 +290,9 @@ def test_na_to_go(go_binary: Path, run: Run, role: Role) -> None:
 
 
 @roles(Role.GO_OPENS)
-def test_na_to_a_proposal_that_came_with_data(go_binary: Path, run: Run, role: Role) -> None:
+def test_na_to_a_proposal_that_came_with_data(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             await go.identify(ours.peer)
             ours.host.stop_handling(ECHO)  # go hears of it a second later
             for data in (b"a few bytes", bytes(100_000)):
@@ -317,9 +315,9 @@ def test_na_to_a_proposal_that_came_with_data(go_binary: Path, run: Run, role: R
 
 
 @both_open
-def test_a_slow_reader_gets_everything(go_binary: Path, run: Run, role: Role) -> None:
+def test_a_slow_reader_gets_everything(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             slow = ours.source if role is Role.WE_OPEN else go.source
             peer = go.peer if role is Role.WE_OPEN else ours.peer
             result = await slow(peer, 8 * MIB, pause_after=300_000, pause=1.0)
@@ -329,9 +327,9 @@ def test_a_slow_reader_gets_everything(go_binary: Path, run: Run, role: Role) ->
 
 
 @roles(Role.WE_OPEN)
-def test_our_writer_waits_for_go_and_others_go_on(go_binary: Path, run: Run, role: Role) -> None:
+def test_our_writer_waits_for_go_and_others_go_on(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             stream = await ours.open_stream(go.peer, HANG)
             sent = await taken_without_a_reader(stream)
             assert INITIAL_WINDOW <= sent <= INITIAL_WINDOW + MAX_QUEUED
@@ -355,11 +353,9 @@ async def taken_without_a_reader(stream: OurStream) -> int:
 
 
 @roles(Role.GO_OPENS)
-def test_a_writer_of_go_waits_for_us_and_others_go_on(
-    go_binary: Path, run: Run, role: Role
-) -> None:
+def test_a_writer_of_go_waits_for_us_and_others_go_on(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
-        async with pair(go_binary) as (ours, go):
+        async with pair(lab) as (ours, go):
             stream = await go.open_stream(ours.peer, HANG)
             await stream.write(bytes(INITIAL_WINDOW - 1000))  # the proposal takes some too
             with pytest.raises(CommandError) as caught:

@@ -118,6 +118,9 @@ class MuxedConnection:
         """Return how many streams are open."""
         return len(self._streams)
 
+    def __bool__(self) -> bool:
+        return True  # a connection without streams is a connection all the same
+
     async def open_stream(self) -> MuxedStream:
         """Open a stream, waiting while 256 of ours are not accepted yet.
 

@@ -156,14 +156,8 @@ class QuicEndpoint:
         return self._on_initial(header, address)
 
     def _on_initial(self, header: quic_packet.LongHeader, address: Address) -> QuicLink | None:
-        original: bytes | None = None
-        if header.token:
-            try:
-                original = self._tokens.open(header.token, address[:2], self._loop.time())
-            except RemoteProtocolError:
-                self.counters.bad_tokens += 1
-                return None
-        elif len(self._pending) >= RETRY_ABOVE:
+        original = self._open_token(header, address)
+        if original is None and len(self._pending) >= RETRY_ABOVE:
             self.counters.retries += 1
             self._socket.send([(self._retry(header, address), address)])
             return None
@@ -177,17 +171,33 @@ class QuicEndpoint:
         link = QuicLink(engine, self._socket.send, self._update_ids, self._forget)
         engine.new_ids.append(header.destination_id)
         self._update_ids(link)
-        self._local.tasks.spawn(self._welcome, link, address)
+        ticket = self._pending.enter(address[0], lambda: link.abort(0))
+        if self._local.tasks.spawn(self._welcome, link, address, ticket) is None:
+            self._pending.leave(ticket)
+            link.abort(ConnectionCode.SHUTDOWN)
         return link
+
+    def _open_token(self, header: quic_packet.LongHeader, address: Address) -> bytes | None:
+        """Return the id that a client chose before our Retry, None when it brings no such token.
+
+        A token that is not ours counts as none: it may be one of another server at our address
+        (RFC 9000, section 8.1.3).
+        """
+        if not header.token:
+            return None
+        try:
+            return self._tokens.open(header.token, address[:2], self._loop.time())
+        except RemoteProtocolError:
+            self.counters.bad_tokens += 1
+            return None
 
     def _retry(self, header: quic_packet.LongHeader, address: Address) -> bytes:
         chosen = secrets.token_bytes(CONNECTION_ID_SIZE)
         token = self._tokens.make(address[:2], header.destination_id, self._loop.time())
         return quic_packet.retry(header, chosen, token)
 
-    async def _welcome(self, link: QuicLink, address: Address) -> None:
+    async def _welcome(self, link: QuicLink, address: Address, ticket: int) -> None:
         """See a handshake through and hand the connection on, or refuse it."""
-        ticket = self._pending.enter(address[0], lambda: link.abort(0))
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                 await asyncio.shield(link.handshake)

@@ -88,7 +88,6 @@ class _Connection(QuicConnection):
     def _verify_certificate(self, certificate: tls.Certificate) -> None:
         if not certificate.certificates:
             return  # an empty message; ``HandshakeCompleted`` finds that nobody is verified
-        self._take_certificate(certificate)
         chain = [der for der, _ in certificate.certificates]
         now = datetime.datetime.now(datetime.UTC)
         try:
@@ -96,6 +95,7 @@ class _Connection(QuicConnection):
         except (WrongPeerError, RemoteProtocolError) as why:
             self.refusal = why
             raise tls.AlertBadCertificate(str(why)[:80]) from why
+        self._take_certificate(certificate)  # only now: aioquic trips over some bad ones
 
     def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
         seen, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
@@ -115,9 +115,8 @@ class _Connection(QuicConnection):
 class QuicEngine:
     """One QUIC connection, without socket or clock.
 
-    Besides what every ``Muxer`` has: ``receive`` takes datagrams, ``datagrams_to_send`` gives
-    them, ``established`` and ``failure`` tell how the handshake goes, and ``new_ids`` and
-    ``old_ids`` which connection ids lead here.
+    ``established`` and ``failure`` tell how the handshake goes, ``new_ids`` and ``old_ids``
+    which connection ids lead here; the rest is what every ``Muxer`` has.
     """
 
     def __init__(self, connection: _Connection, now: float) -> None:
@@ -188,7 +187,10 @@ class QuicEngine:
         """Take a batch that came from one address; ``next_event`` tells what it meant."""
         self._heard_at = now
         for data in datagrams:
-            self._quic.receive_datagram(data, addr, now)
+            try:
+                self._quic.receive_datagram(data, addr, now)
+            except IndexError:  # a bug of aioquic 1.7 that a peer with two addresses can reach
+                self._quic.close(error_code=QuicErrorCode.INTERNAL_ERROR, frame_type=0)
         self._drain()
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
@@ -244,8 +246,7 @@ class QuicEngine:
         stream = self._writable(stream_id)
         if stream is None:
             raise LocalProtocolError(f"quic: stream {stream_id} is finished")
-        taken = min(len(data), max(0, SEND_BUFFER - self._queued(stream)))
-        if taken:
+        if taken := min(len(data), max(0, SEND_BUFFER - self._queued(stream))):
             self._quic.send_stream_data(stream_id, bytes(data[:taken]))
         if taken < len(data):
             self._starved.add(stream_id)
@@ -262,8 +263,7 @@ class QuicEngine:
 
     @staticmethod
     def _queued(stream: Any) -> int:
-        size: int = stream.sender._buffer_stop - stream.sender._buffer_start
-        return size
+        return int(stream.sender._buffer_stop - stream.sender._buffer_start)
 
     def consumed(self, stream_id: int, size: int, now: float) -> None:
         """Grant what the application has read, in steps of half a window."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from peerup.transport.base import ByteStream
 
 PIECE: Final = 256 * 1024  # bytes moved at once
+STALL_S: Final = 300.0  # for which one that has finished its own half may read nothing
 
 
 @dataclass(slots=True)
@@ -48,17 +49,23 @@ async def splice(
     """
     moved = Moved()
 
+    ended: set[ByteStream] = set()  # streams that have said all they had to say
+
     async def copy(source: ByteStream, target: ByteStream, forth: bool) -> None:
         while data := await source.read(PIECE):
             allowed = len(data) if spend is None else spend(len(data), forth)
             if allowed:
-                await target.write(data[:allowed])
+                # A peer that closed its stream for good may look like one that only finished its
+                # half, and then reads nothing any more without ever saying so (go over yamux).
+                async with asyncio.timeout(STALL_S if target in ended else None):
+                    await target.write(data[:allowed])
                 if forth:
                     moved.forth += allowed
                 else:
                     moved.back += allowed
             if allowed < len(data):
                 raise ResourceLimitError("the limit of this circuit is used up")
+        ended.add(source)
         target.close_write()
 
     try:

@@ -28,6 +28,7 @@ from peerup.wire.yamux_stream import (
     INITIAL_WINDOW,
     MAX_QUEUED,
     MAX_WINDOW,
+    Allowance,
     PeerIds,
     YamuxStream,
 )
@@ -38,6 +39,8 @@ MAX_INBOUND: Final = 256  # streams the peer may have open
 MAX_UNACKED: Final = 256  # streams we opened and the peer has not accepted; rust's bound too
 MAX_GROWN: Final = 64 * 1024 * 1024  # bytes by which all receive windows may grow together
 MAX_CONTROL: Final = 64 * 1024  # bytes of unsent answers: a peer that asks must also read
+MAX_HELD: Final = 16 * 1024 * 1024  # bytes that wait to be sent on all streams together ...
+FAIR_SHARE: Final = 64 * 1024  # ... but for what every single stream may have waiting
 BATCH: Final = 8 * 65519  # bytes after which a batch takes no further frame
 MAX_BATCH: Final = BATCH + 2 * 65519 + MAX_CONTROL
 MAX_STREAM_ID: Final = 2**32 - 1
@@ -71,10 +74,10 @@ class Session:
         self._body: Header | None = None  # a DATA frame whose payload is still arriving
         self._body_left = 0
         self._grown = 0
+        self._held = 0
         self._closed = False
         self._now = now
-        self._reset_tokens = float(RESET_BURST)
-        self._reset_at = now
+        self._resets = Allowance(RESET_BURST, RESETS_PER_S, now)
         self.rtt: float | None = None
         self._ping_value = 0
         self._ping_sent: float | None = None
@@ -120,8 +123,12 @@ class Session:
         stream = self._streams.get(stream_id)
         if stream is None or stream.fin_queued:
             raise LocalProtocolError(f"yamux: stream {stream_id} is finished")
-        taken = min(len(data), stream.room)
+        # Streams that the peer does not read fill what a connection may hold; each of the
+        # others still has a little of its own, so that none of them is stuck for it.
+        spare = max(MAX_HELD - self._held, FAIR_SHARE - stream.queue.size)
+        taken = max(min(len(data), stream.room, spare), 0)
         if taken:
+            self._held += taken
             stream.queue.add(memoryview(data)[:taken])
             self._schedule(stream)
         stream.starved = taken < len(data)
@@ -204,10 +211,10 @@ class Session:
         Answers and credit go first, then each stream in turn one frame.
         """
         parts: list[bytes | memoryview] = []
-        size = len(self._control)
+        size = min(len(self._control), BATCH)
         if size:
-            parts.append(bytes(self._control))
-            self._control.clear()
+            parts.append(bytes(self._control[:size]))
+            del self._control[:size]
         while self._turns and size < BATCH:
             stream = self._turns.popleft()
             self._waiting.discard(stream.id)
@@ -223,6 +230,7 @@ class Session:
             parts.append(Header(FrameType.DATA, Flag.NONE, stream.id, payload).encode())
             parts.extend(stream.queue.take(payload))
             stream.send_credit -= payload
+            self._held -= payload
             size += HEADER_SIZE + payload
         if stream.fin_queued and not stream.queue.size:
             # A frame of its own: go-yamux acts on the flags of a frame before it takes the body,
@@ -367,25 +375,19 @@ class Session:
         if stream is None:
             return
         if header.flags & Flag.RST:
-            self._count_reset()
+            if not self._resets.spend(self._now):
+                raise LimitError("yamux: the peer resets streams too often")
             self._events.append(StreamReset(stream.id, code))
             self._move(stream, Move.RESET)
         elif header.flags & Flag.FIN and stream.half not in _PEER_DONE:
             self._events.append(StreamEnded(stream.id))
             self._move(stream, Move.RECV_FIN)
 
-    def _count_reset(self) -> None:
-        """Bound the work that a peer causes by opening and resetting streams in a row."""
-        refill = (self._now - self._reset_at) * RESETS_PER_S
-        self._reset_tokens = min(self._reset_tokens + refill, RESET_BURST) - 1
-        self._reset_at = self._now
-        if self._reset_tokens < 0:
-            raise LimitError("yamux: the peer resets streams too often")
-
     def _move(self, stream: YamuxStream, move: Move) -> None:
         stream.half = NEXT[stream.half, move]
         if stream.half is Half.CLOSED:
             del self._streams[stream.id]
+            self._held -= stream.queue.size
             stream.queue.clear()
             self._grown -= stream.window.size - INITIAL_WINDOW
             if stream.id % 2 == self._peer_parity:

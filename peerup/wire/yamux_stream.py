@@ -50,6 +50,23 @@ class PeerIds:
 _ALL: Final = (1 << MAX_OVERTAKEN) - 1
 
 
+class Allowance:
+    """So many of something at once, and then so many a second: a token bucket."""
+
+    __slots__ = ("_at", "_burst", "_left", "_per_second")
+
+    def __init__(self, burst: int, per_second: float, now: float) -> None:
+        self._burst, self._per_second = burst, per_second
+        self._left, self._at = float(burst), now
+
+    def spend(self, now: float) -> bool:
+        """Count one; False when that is one too many."""
+        refill = (now - self._at) * self._per_second
+        self._left = min(self._left + refill, self._burst) - 1
+        self._at = now
+        return self._left >= 0
+
+
 class SendQueue:
     """Bytes that the stream's writer handed over and the wire has not taken yet."""
 

@@ -14,7 +14,7 @@ from peerup.errors import (
     StreamResetError,
 )
 from peerup.transport.memory import PIPE_SIZE, pipe
-from peerup.transport.splice import PIECE, Moved, splice
+from peerup.transport.splice import PIECE, STALL_S, Moved, splice
 from peerup.wire.error_codes import StreamCode
 from peerup.wire.yamux_stream import INITIAL_WINDOW, MAX_QUEUED
 from tests.conformance.byte_streams import read_all, send
@@ -355,5 +355,26 @@ def test_a_time_limit_resets_both_sides(run: RunVirtual) -> None:
         for end in (one, two):
             with pytest.raises(ConnectionError):
                 await end.read()
+
+    run(main())
+
+
+def test_a_peer_that_finished_and_reads_nothing_is_given_up(run: RunVirtual) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        (local, near), (far, peer) = pipe(), pipe()
+        peer.close_write()  # and never reads: what go's Close looks like over yamux
+
+        async def download() -> None:
+            with pytest.raises(ConnectionError):
+                while True:
+                    await local.write(bytes(64 * 1024))
+
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(download())
+            with pytest.raises(TimeoutError):
+                await splice(near, far)
+        assert STALL_S <= loop.time() - began < STALL_S + 1
 
     run(main())
