@@ -366,7 +366,7 @@ def test_a_peer_that_finished_and_reads_nothing_is_given_up(run: RunVirtual) -> 
         peer.close_write()  # and never reads: what go's Close looks like over yamux
 
         async def download() -> None:
-            with pytest.raises(ConnectionError):
+            with contextlib.suppress(ConnectionError):  # in the end
                 while True:
                     await local.write(bytes(64 * 1024))
 
