@@ -66,11 +66,11 @@ class Role(enum.Enum):
     """Which part each side plays; the value stands in the scorecard."""
 
     WE_DIAL = "we dial"
-    GO_DIALS = "go dials"
+    THEY_DIAL = "they dial"
     WE_OPEN = "we open"  # the stream that is looked at
-    GO_OPENS = "go opens"
+    THEY_OPEN = "they open"
     OUR_RELAY = "our relay"
-    GO_RELAY = "go relay"
+    THEIR_RELAY = "their relay"
 
 
 def roles(*which: Role) -> pytest.MarkDecorator:
@@ -78,14 +78,14 @@ def roles(*which: Role) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("role", which, ids=[role.value for role in which])
 
 
-both_dial: Final = roles(Role.WE_DIAL, Role.GO_DIALS)
-both_open: Final = roles(Role.WE_OPEN, Role.GO_OPENS)
-both_relay: Final = roles(Role.OUR_RELAY, Role.GO_RELAY)
+both_dial: Final = roles(Role.WE_DIAL, Role.THEY_DIAL)
+both_open: Final = roles(Role.WE_OPEN, Role.THEY_OPEN)
+both_relay: Final = roles(Role.OUR_RELAY, Role.THEIR_RELAY)
 
 
 async def meet(role: Role, ours: OurPeer, go: GoPeer) -> None:
     """Connect the two, from the side that ``role`` says, until each knows who the other is."""
-    if role is Role.GO_DIALS:
+    if role is Role.THEY_DIAL:
         await go.connect(ours.addr)
         await ours.greeted(go.peer)
     else:

@@ -115,7 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the scorecard, and which peers were missing: a run without them proves little."""
-    scorecard.print_table(terminalreporter)
+    scorecard.print_tables(terminalreporter)
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
     reasons = [str(where[2]) for where in skipped if isinstance(where, tuple)]
     missing = {reason: reasons.count(reason) for reason in reasons if MISSING in reason}

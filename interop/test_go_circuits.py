@@ -39,7 +39,7 @@ LIMITED: Final = Limits(seconds=60, data=MIB)
 DIRECT_ONLY: Final = "/peerup-test/direct/1.0.0"
 
 dialled_by = pytest.mark.parametrize(
-    "dialler", [Role.WE_DIAL, Role.GO_DIALS], ids=[Role.WE_DIAL.value, Role.GO_DIALS.value]
+    "dialler", [Role.WE_DIAL, Role.THEY_DIAL], ids=[Role.WE_DIAL.value, Role.THEY_DIAL.value]
 )
 
 
@@ -109,7 +109,7 @@ def test_resets_and_ends_over_a_circuit(lab: Lab, run: Run, role: Role, dialler:
 def test_a_circuit_of_two_of_a_kind(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with relay_of(role, lab) as relay:
-            if role is Role.GO_RELAY:
+            if role is Role.THEIR_RELAY:
                 async with lab.ours(listen=()) as one, lab.ours(listen=()) as other:
                     await one.reserve(relay.addr)
                     await other.connect(circuit_addr(relay.addr, one.peer))
@@ -167,12 +167,12 @@ def test_a_limited_circuit_is_known_as_such(lab: Lab, run: Run, role: Role, dial
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_a_protocol_that_we_do_not_serve_over_a_limited_circuit(
     lab: Lab, run: Run, role: Role
 ) -> None:
     async def scenario() -> None:
-        async with circuit(lab, role, Role.GO_DIALS, LIMITED) as two:
+        async with circuit(lab, role, Role.THEY_DIAL, LIMITED) as two:
 
             async def serve(stream: object) -> None:
                 raise AssertionError("a limited connection got here")
@@ -189,7 +189,7 @@ def test_a_protocol_that_we_do_not_serve_over_a_limited_circuit(
 @both_relay
 @dialled_by
 @pytest.mark.parametrize(
-    "sender", [Role.WE_OPEN, Role.GO_OPENS], ids=[Role.WE_OPEN.value, Role.GO_OPENS.value]
+    "sender", [Role.WE_OPEN, Role.THEY_OPEN], ids=[Role.WE_OPEN.value, Role.THEY_OPEN.value]
 )
 def test_more_data_than_the_limit(
     lab: Lab, run: Run, role: Role, dialler: Role, sender: Role

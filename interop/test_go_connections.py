@@ -224,13 +224,13 @@ def test_go_ends_and_we_know(lab: Lab, run: Run, role: Role) -> None:
 # --- who is let in --------------------------------------------------------------------
 
 
-@roles(Role.GO_DIALS)
+@roles(Role.THEY_DIAL)
 def test_we_refuse_and_go_reads_why(lab: Lab, run: Run, role: Role) -> None:
     run(go_is_refused(lab, early_muxer=True))
 
 
 @over(Transport.TCP)
-@roles(Role.GO_DIALS)
+@roles(Role.THEY_DIAL)
 def test_we_refuse_after_the_muxer_was_agreed_on(lab: Lab, run: Run, role: Role) -> None:
     run(go_is_refused(lab, early_muxer=False))
 

@@ -149,7 +149,7 @@ def test_pings_both_ways(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_OPENS)
+@roles(Role.THEY_OPEN)
 def test_a_third_ping_stream_of_a_peer_is_refused(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):

@@ -6,11 +6,12 @@ They all wait at the same time, so that together they take no longer than one of
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Lab, Limits, Role, circuit, pair, relay_of
+from interop.cells import Lab, Limits, Role, Transport, circuit, pair, relay_of
 from interop.go_peer import MANUAL, GoPeer, circuit_addr
 from interop.our import OurPeer
 from interop.process import CommandError
@@ -18,6 +19,7 @@ from peerup.wire.circuit import Status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 IDLE_S: Final = 90.0  # three keepalives, and more than the minute of go's relay timers
 SET_UP_S: Final = 30.0  # for all of them to start and to look around afterwards
 
@@ -44,7 +46,7 @@ async def connection_that_we_dialled(lab: Lab) -> None:
 
 
 async def connection_that_go_dialled(lab: Lab) -> None:
-    async with pair(lab, Role.GO_DIALS) as (ours, go):
+    async with pair(lab, Role.THEY_DIAL) as (ours, go):
         await still_works(ours, go)
 
 
@@ -54,7 +56,7 @@ async def circuit_through_our_relay(lab: Lab) -> None:
 
 
 async def circuit_through_go_relay(lab: Lab) -> None:
-    async with circuit(lab, Role.GO_RELAY, Role.GO_DIALS) as two:
+    async with circuit(lab, Role.THEIR_RELAY, Role.THEY_DIAL) as two:
         await still_works(two.ours, two.go)
 
 
@@ -72,7 +74,7 @@ async def place_of_go_at_our_relay(lab: Lab) -> None:
 
 async def our_place_at_go_relay(lab: Lab) -> None:
     async with (
-        relay_of(Role.GO_RELAY, lab, Limits(ttl=20)) as relay,
+        relay_of(Role.THEIR_RELAY, lab, Limits(ttl=20)) as relay,
         lab.ours(listen=(), relays=[relay.addr]) as ours,
         lab.go(listen=[]) as go,
     ):
@@ -88,7 +90,7 @@ async def our_place_at_go_relay(lab: Lab) -> None:
 async def our_place_at_go_relay_that_nobody_renewed(lab: Lab) -> None:
     """Go sweeps what has expired once a minute, and until then it counts."""
     async with (
-        relay_of(Role.GO_RELAY, lab, Limits(ttl=2)) as relay,
+        relay_of(Role.THEIR_RELAY, lab, Limits(ttl=2)) as relay,
         lab.ours(listen=()) as ours,
         lab.go(listen=[]) as go,
     ):
@@ -115,21 +117,21 @@ CELLS: Final[Mapping[str, Callable[[Lab], Awaitable[None]]]] = {
 
 
 @pytest.fixture(scope="module")
-def after_90_s(lab: Lab) -> dict[str, Exception]:
+def after_90_s(go_binary: Path) -> dict[tuple[Transport, str], Exception]:
     """Run all of them side by side and return those that failed, with the reason."""
-    failed: dict[str, Exception] = {}
+    failed: dict[tuple[Transport, str], Exception] = {}
 
-    async def run(name: str) -> None:
+    async def run(transport: Transport, name: str) -> None:
         try:
             async with asyncio.timeout(IDLE_S + SET_UP_S):
-                await CELLS[name](lab)
+                await CELLS[name](Lab(go_binary, transport))
         except Exception as why:  # noqa: BLE001  the test of that name raises it again
-            failed[name] = why
+            failed[transport, name] = why
 
     async def run_all() -> None:
         async with asyncio.TaskGroup() as group:
-            for name in CELLS:
-                group.create_task(run(name))
+            for transport, name in itertools.product(Transport, CELLS):
+                group.create_task(run(transport, name))
 
     asyncio.run(run_all())
     return failed
@@ -137,6 +139,8 @@ def after_90_s(lab: Lab) -> dict[str, Exception]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", CELLS)
-def test_after_90_s(after_90_s: dict[str, Exception], what: str) -> None:
-    if what in after_90_s:
-        raise after_90_s[what]
+def test_after_90_s(
+    after_90_s: dict[tuple[Transport, str], Exception], transport: Transport, what: str
+) -> None:
+    if (transport, what) in after_90_s:
+        raise after_90_s[transport, what]

@@ -171,7 +171,7 @@ def test_unexpected_message(lab: Lab, run: Run, role: Role) -> None:
 def test_permission_denied_over_a_circuit(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
-            relay_of(Role.GO_RELAY, lab) as outer,
+            relay_of(Role.THEIR_RELAY, lab) as outer,
             relay_of(role, lab) as inner,
             peer_of(role, lab) as one,
         ):
@@ -184,7 +184,7 @@ def test_permission_denied_over_a_circuit(lab: Lab, run: Run, role: Role) -> Non
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_permission_denied_by_a_list(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
@@ -202,7 +202,7 @@ def test_permission_denied_by_a_list(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_our_static_relay_says_why_it_refuses(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         denied = RelayService(allow_reserve=())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # --- places ---------------------------------------------------------------------------
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_our_reservation(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         limits = Limits(ttl=1800, seconds=60, data=MIB)
@@ -74,7 +74,7 @@ def test_a_reservation_of_go(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_our_circuit_address_is_advertised_to_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
@@ -107,7 +107,7 @@ def test_static_relays_of_go(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_our_place_is_renewed_in_time(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with (
@@ -123,7 +123,7 @@ def test_our_place_is_renewed_in_time(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_RELAY)
+@roles(Role.THEIR_RELAY)
 def test_our_place_at_a_relay_that_restarts(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         seed = "05" * 32
@@ -157,7 +157,7 @@ def test_a_place_ends_with_the_connection(lab: Lab, run: Run, role: Role) -> Non
             lab.ours(listen=()) as ours,
             lab.go(listen=[]) as go,
         ):
-            if role is Role.GO_RELAY:
+            if role is Role.THEIR_RELAY:
                 await ours.reserve(relay.addr)
                 ours.disconnect(relay.peer)
                 await relay_lost(relay, ours.peer)

@@ -283,7 +283,7 @@ def test_na_to_us(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_OPENS)
+@roles(Role.THEY_OPEN)
 def test_na_to_go(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
@@ -299,7 +299,7 @@ def test_na_to_go(lab: Lab, run: Run, role: Role) -> None:
     run(scenario())
 
 
-@roles(Role.GO_OPENS)
+@roles(Role.THEY_OPEN)
 def test_na_to_a_proposal_that_came_with_data(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
@@ -367,7 +367,7 @@ async def taken_without_a_reader(stream: OurStream) -> int:
         sent += 16_384
 
 
-@roles(Role.GO_OPENS)
+@roles(Role.THEY_OPEN)
 def test_a_writer_of_go_waits_for_us_and_others_go_on(lab: Lab, run: Run, role: Role) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
