@@ -1,7 +1,7 @@
 """A relay, two homes and a laptop: real processes, each machine with a directory of its own.
 
 ``home`` listens nowhere and is reached through the relay, ``near`` listens on 127.0.0.1. They
-offer the same service. Starting things is the business of ``scripts/``.
+offer the same service. How processes are started and stopped is up to ``scripts/stage.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import demo
 import stage
 
 from bench import worker
@@ -62,22 +61,52 @@ def start_service(where: stage.Stage) -> int:
 
 
 def set_up(where: stage.Stage, target: int) -> Machines:
-    """Start relay and homes, whose service is the local port ``target``."""
+    """Start relay and homes, whose service is the local port ``target``; all of it on TCP."""
     names = ("relay", "home", "near", "laptop")
     relay, home, near, laptop = (stage.Machine(name, where) for name in names)
-    relay_addr = demo.start_relay(relay)
-    home_id, laptop_id = demo.set_up(home, relay_addr), demo.set_up(laptop, relay_addr)
     near_addr = f"/ip4/127.0.0.1/tcp/{stage.free_port()}"
-    near.peerup("init", "--non-interactive", "--relay", relay_addr, "--listen", near_addr)
-    near_id = near.peerup("whoami").stdout.strip()
+    relay_addr = _start_relay(relay)
+    home_id = _init(home, relay_addr, "--no-listen")
+    near_id = _init(near, relay_addr, "--listen", near_addr)
+    laptop_id = _init(laptop, relay_addr, "--no-listen")
     for peer in (home_id, near_id, laptop_id):
         relay.peerup("relay", "authorize", peer)
     for machine in (home, near):
         machine.peerup("auth", "add", laptop_id)
-        demo.start_home(machine, {SERVICE: target})
+        machine.peerup("service", "add", SERVICE, f"127.0.0.1:{target}")
+        _start_daemon(machine)
     laptop.peerup("auth", "add", home_id, "--name", "home")
     laptop.peerup("auth", "add", near_id, "--name", "near")
     return Machines(laptop, near_addr)
+
+
+def _start_relay(relay: stage.Machine) -> str:
+    """Start a relay; return its address, with its peer id."""
+    relay.start("relay", "serve", "--listen", f"/ip4/127.0.0.1/tcp/{stage.free_port()}")
+    info = relay.peerup("relay", "info", "--wait", "10s").stdout
+    for word in info.split():
+        if word.startswith("/ip4/") and "/p2p/" in word:
+            return word
+    raise stage.DemoError(f"`peerup relay info` shows no address with a peer id:\n{info}")
+
+
+def _init(machine: stage.Machine, relay_addr: str, *listen: str) -> str:
+    """Give a machine its identity and configuration; return its peer id."""
+    machine.peerup("init", "--non-interactive", "--relay", relay_addr, *listen)
+    return machine.peerup("whoami").stdout.strip()
+
+
+def _start_daemon(machine: stage.Machine) -> None:
+    """Start a daemon, and wait until it can be reached through the relay."""
+    daemon = machine.start("daemon")
+    daemon.wait_until(lambda: "reservation held" in daemon.output(), "reachable", WITHIN_S)
+
+
+def start_proxy(laptop: stage.Machine) -> int:
+    """Make home's service a port of the laptop, with `peerup proxy`; return the port."""
+    port = stage.free_port()
+    stage.wait_for_port(laptop.start("proxy", "home", SERVICE, str(port)), port)
+    return port
 
 
 @asynccontextmanager

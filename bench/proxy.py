@@ -10,8 +10,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import demo
-
 from bench import machines
 from bench.contest import Found, Measure, Missing, Plan, Row, interleave, rows
 from bench.rivals import raw_tcp, ssh
@@ -37,7 +35,7 @@ async def measure(plan: Plan) -> list[Row]:
         args = {"target": "near", "service": machines.SERVICE}
         ports: dict[str, int | Missing] = {
             "direct": (await laptop.call("proxy", args, within=machines.WITHIN_S))["port"],
-            "relayed": demo.open_proxy(there.laptop, machines.SERVICE),
+            "relayed": machines.start_proxy(there.laptop),
             **ssh.start(where, target),
             raw_tcp.NAME: target,
         }

@@ -54,7 +54,7 @@ def main() -> int:
     taken_on = report.machine()
     progress(f"on {taken_on}")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # the demo's scripts show what they start
+        with contextlib.redirect_stdout(sys.stderr):  # scripts/stage.py shows what it starts
             plan = QUICK if args.quick else FULL
             rows = asyncio.run(measure(args.only or list(BENCHES), plan))
     except KeyboardInterrupt:

@@ -36,6 +36,15 @@ class Transport(enum.Enum):
         """Where to listen: a port that the system picks."""
         return "/ip4/127.0.0.1/" + {"tcp": "tcp/0", "quic": "udp/0/quic-v1"}[self.value]
 
+    @property
+    def other(self) -> Transport:
+        return Transport.TCP if self is Transport.QUIC else Transport.QUIC
+
+    def addr_of(self, peer: OurPeer | GoPeer) -> str:
+        """Return where ``peer`` listens, with its ``/p2p``."""
+        (addr,) = (addr for addr in peer.addrs if addr.startswith(self.loopback.partition("/0")[0]))
+        return addr
+
 
 def over(*which: Transport) -> pytest.MarkDecorator:
     """Run the test over these alone; without it a test with a ``lab`` runs over each."""
@@ -44,22 +53,25 @@ def over(*which: Transport) -> pytest.MarkDecorator:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """Makes the peers of one test, which listen and dial over its transport alone."""
+    """Makes the peers of one test, which listen and dial over its transports alone."""
 
     binary: Path  # the go peer
-    transport: Transport
+    transports: tuple[Transport, ...]
 
     def ours(self, **options: Unpack[our.Options]) -> AbstractAsyncContextManager[OurPeer]:
         """Run a peer of ours for the length of the block."""
-        over = self.transport
-        every: our.Options = {"transports": [over.value], "listen": [over.loopback], **options}
+        names, listen = self._defaults()
+        every: our.Options = {"transports": names, "listen": listen, **options}
         return OurPeer.start(**every)
 
     def go(self, **options: Unpack[go_peer.Options]) -> AbstractAsyncContextManager[GoPeer]:
         """Run a go peer for the length of the block."""
-        over = self.transport
-        every: go_peer.Options = {"transports": [over.value], "listen": [over.loopback], **options}
+        names, listen = self._defaults()
+        every: go_peer.Options = {"transports": names, "listen": listen, **options}
         return GoPeer.start(self.binary, **every)
+
+    def _defaults(self) -> tuple[list[str], list[str]]:
+        return [one.value for one in self.transports], [one.loopback for one in self.transports]
 
 
 class Role(enum.Enum):

@@ -95,7 +95,7 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 @pytest.fixture
 def lab(go_binary: Path, transport: Transport) -> Lab:
     """Make the peers of a cell with go, which meet over the transport that it is run for."""
-    return Lab(go_binary, transport)
+    return Lab(go_binary, (transport,))
 
 
 def unavailable(peer: str, reason: str) -> NoReturn:

@@ -14,6 +14,7 @@ from interop.cells import (
     Lab,
     Limits,
     Role,
+    Transport,
     both_relay,
     circuit,
     reach,
@@ -33,6 +34,8 @@ from peerup.host.handlers import Registration
 from peerup.wire.error_codes import StreamCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from interop.conftest import Run
 
 LIMITED: Final = Limits(seconds=60, data=MIB)
@@ -124,6 +127,42 @@ def test_a_circuit_of_two_of_a_kind(lab: Lab, run: Run, role: Role) -> None:
                     await second.connect(circuit_addr(relay.addr, first.peer))
                     assert (await second.echo(first.peer, MIB)).bytes == MIB
                     assert (await first.sink(second.peer, MIB)).bytes == MIB
+
+    run(scenario())
+
+
+@both_relay
+@dialled_by
+def test_legs_over_different_transports(
+    go_binary: Path, run: Run, role: Role, dialler: Role, transport: Transport
+) -> None:
+    """The relay has both, we are at one of them and go is at the other."""
+
+    async def scenario() -> None:
+        theirs = transport.other
+        async with (
+            relay_of(role, Lab(go_binary, (transport, theirs))) as relay,
+            Lab(go_binary, (transport,)).ours(listen=()) as ours,
+            Lab(go_binary, (theirs,)).go(listen=[]) as go,
+        ):
+            if dialler is Role.WE_DIAL:
+                await go.reserve(theirs.addr_of(relay))
+                await ours.connect(circuit_addr(transport.addr_of(relay), go.peer))
+            else:
+                await ours.reserve(transport.addr_of(relay))
+                await go.connect(circuit_addr(theirs.addr_of(relay), ours.peer))
+            assert (ours.conn(relay.peer).transport, ours.conn(go.peer).relayed) == (
+                transport.value,
+                True,
+            )
+            assert (await go.echo(ours.peer, MIB)).bytes == MIB
+            assert (await ours.sink(go.peer, MIB)).bytes == MIB
+            near = await ours.open_stream(go.peer, MANUAL)
+            far = await go.accept_stream()
+            await far.reset(9)
+            with pytest.raises(StreamResetError) as reset:
+                await near.read()
+            assert reset.value.code == 9
 
     run(scenario())
 

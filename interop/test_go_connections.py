@@ -23,6 +23,8 @@ from peerup.protocols import identify, ping
 from peerup.wire.error_codes import ConnectionCode, StreamCode
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from interop.conftest import Run
 
 CODES: Final = (1, 2, ConnectionCode.GARBAGE_COLLECTED, ConnectionCode.SHUTDOWN, 0x12345678)
@@ -150,6 +152,26 @@ def test_both_dial_at_once(lab: Lab, run: Run, role: Role) -> None:
                 assert (await ours.echo(go.peer, 1000)).bytes == 1000
                 assert (await go.echo(ours.peer, 1000)).bytes == 1000
                 assert len(await go.conns(ours.peer)) == len(ours.conns(go.peer))
+
+    run(scenario())
+
+
+@both_dial
+def test_peers_with_both_transports(
+    go_binary: Path, run: Run, role: Role, transport: Transport
+) -> None:
+    async def scenario() -> None:
+        both = Lab(go_binary, (transport.other, transport))
+        async with both.ours() as ours, both.go() as go:
+            if role is Role.WE_DIAL:
+                await ours.connect(transport.addr_of(go))
+            else:
+                await go.connect(transport.addr_of(ours))
+                await ours.greeted(go.peer)
+            assert ours.conn(go.peer).transport == transport.value
+            assert len((await go.identify(ours.peer)).listen_addrs) == 2
+            assert (await ours.echo(go.peer, 1000)).bytes == 1000
+            assert (await go.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())
 

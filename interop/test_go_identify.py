@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Lab, Role, both_dial, hears_of, pair, roles
+from interop.cells import Lab, Role, Transport, both_dial, hears_of, pair, roles
 from interop.go_peer import ECHO, GoPeer
 from interop.our import AGENT, OurPeer
 from interop.process import CommandError
@@ -113,11 +113,13 @@ async def change_pushed_to(go: GoPeer) -> tuple[list[str] | None, list[str] | No
 
 
 @both_dial
-def test_identify_push_from_us_of_addresses(lab: Lab, run: Run, role: Role) -> None:
+def test_identify_push_from_us_of_addresses(
+    lab: Lab, run: Run, role: Role, transport: Transport
+) -> None:
     async def scenario() -> None:
         async with pair(lab, role) as (ours, go):
             await go.identify(ours.peer)
-            another = await ours.listen(lab.transport.loopback)
+            another = await ours.listen(transport.loopback)
             await hears_of(go, ours.peer, bare(another))
             assert bare(ours.addr) in (await go.identify(ours.peer)).addrs
 

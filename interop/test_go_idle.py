@@ -124,7 +124,7 @@ def after_90_s(go_binary: Path) -> dict[tuple[Transport, str], Exception]:
     async def run(transport: Transport, name: str) -> None:
         try:
             async with asyncio.timeout(IDLE_S + SET_UP_S):
-                await CELLS[name](Lab(go_binary, transport))
+                await CELLS[name](Lab(go_binary, (transport,)))
         except Exception as why:  # noqa: BLE001  the test of that name raises it again
             failed[transport, name] = why
 

@@ -93,8 +93,10 @@ def test_both_send_at_once(lab: Lab, run: Run, role: Role) -> None:
 
 @both_open
 @pytest.mark.parametrize("size", [1, 70_000])
-def test_many_streams_in_turn(lab: Lab, run: Run, role: Role, size: int) -> None:
-    count = 1000 if size == 1 else MANY[lab.transport]
+def test_many_streams_in_turn(
+    lab: Lab, run: Run, role: Role, transport: Transport, size: int
+) -> None:
+    count = 1000 if size == 1 else MANY[transport]
 
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
@@ -110,10 +112,12 @@ def test_many_streams_in_turn(lab: Lab, run: Run, role: Role, size: int) -> None
 
 @both_open
 @pytest.mark.parametrize("size", [1, 70_000])
-def test_200_streams_at_once(lab: Lab, run: Run, role: Role, size: int) -> None:
+def test_200_streams_at_once(
+    lab: Lab, run: Run, role: Role, transport: Transport, size: int
+) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
-            for _ in range(MANY[lab.transport] // 200):
+            for _ in range(MANY[transport] // 200):
                 if role is Role.WE_OPEN:
                     result = await ours.echo_many(go.peer, 200, size=size, parallel=200)
                 else:
@@ -341,12 +345,14 @@ def test_a_slow_reader_gets_everything(lab: Lab, run: Run, role: Role) -> None:
 
 
 @roles(Role.WE_OPEN)
-def test_our_writer_waits_for_go_and_others_go_on(lab: Lab, run: Run, role: Role) -> None:
+def test_our_writer_waits_for_go_and_others_go_on(
+    lab: Lab, run: Run, role: Role, transport: Transport
+) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
             stream = await ours.open_stream(go.peer, HANG)
             sent = await taken_without_a_reader(stream)
-            window, queued = ROOM[lab.transport]
+            window, queued = ROOM[transport]
             assert window <= sent <= window + queued
             assert (await ours.echo(go.peer, MIB)).bytes == MIB
             assert (await go.echo(ours.peer, MIB)).bytes == MIB
@@ -368,11 +374,13 @@ async def taken_without_a_reader(stream: OurStream) -> int:
 
 
 @roles(Role.THEY_OPEN)
-def test_a_writer_of_go_waits_for_us_and_others_go_on(lab: Lab, run: Run, role: Role) -> None:
+def test_a_writer_of_go_waits_for_us_and_others_go_on(
+    lab: Lab, run: Run, role: Role, transport: Transport
+) -> None:
     async def scenario() -> None:
         async with pair(lab) as (ours, go):
             stream = await go.open_stream(ours.peer, HANG)
-            window = {Transport.TCP: INITIAL_WINDOW, Transport.QUIC: STREAM_WINDOW}[lab.transport]
+            window = {Transport.TCP: INITIAL_WINDOW, Transport.QUIC: STREAM_WINDOW}[transport]
             await stream.write(bytes(window - 5000))  # the proposal takes some too
             with pytest.raises(CommandError) as caught:
                 await stream.write(bytes(10_000), within=STALL_S)  # go keeps up to a datagram

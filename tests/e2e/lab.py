@@ -19,6 +19,7 @@ import http.server
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -41,6 +42,8 @@ POLL: Final = 0.02  # seconds between two looks
 
 _POWERS: Final = "-dac_override,-dac_read_search"
 _LIKE_A_USER: Final = ("setpriv", f"--bounding-set={_POWERS}", f"--inh-caps={_POWERS}")
+# Whatever ends the test run, even SIGKILL, ends what it has started.
+DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "COVERAGE_PROCESS_START")
 
 
@@ -215,7 +218,7 @@ class Lab:
         log = self.directory / f"{len(self._running)}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                words,
+                [*DIES_WITH_US, *words],
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,

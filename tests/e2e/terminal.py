@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Final
 
-from tests.e2e.lab import DEADLINE, POLL
+from tests.e2e.lab import DEADLINE, DIES_WITH_US, POLL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Terminal:
         self._log = log
         with log.open("wb") as out:
             self._shell = subprocess.Popen(
-                ["bash"],
+                [*DIES_WITH_US, "bash"],
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.PIPE,

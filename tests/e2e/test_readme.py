@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -101,6 +102,7 @@ def terminals(tmp_path: Path) -> Iterator[dict[int, Terminal]]:
         }
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="the README uses curl")
 def test_the_walk_through_on_three_terminals(terminals: dict[int, Terminal]) -> None:
     walker = Walker(terminals)
     steps = [(number, line) for where, lines in walk() for number in where for line in lines]
