@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Unpack
 import pytest
 
 from interop import go_peer, our
-from interop.go_peer import GoPeer, RelayService, circuit_addr
+from interop.foreign import circuit_addr
+from interop.go_peer import GoPeer, RelayService
 from interop.our import OurPeer
 from peerup.relay.quota import RelayLimits
 

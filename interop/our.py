@@ -17,7 +17,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self, TypedDict, Unpack
 
-from interop.go_peer import (
+from interop.foreign import (
     ECHO,
     HANG,
     MANUAL,
@@ -77,7 +77,7 @@ class Options(TypedDict, total=False):
 
 
 class OurStream:
-    """A stream that the test drives, with the methods of `GoStream`."""
+    """A stream that the test drives, with the methods of `ForeignStream`."""
 
     def __init__(self, stream: MuxedStream) -> None:
         self.raw = stream

@@ -21,7 +21,7 @@ from interop.cells import (
     relay_of,
     roles,
 )
-from interop.go_peer import ECHO, MANUAL, SINK, circuit_addr
+from interop.foreign import ECHO, MANUAL, SINK, circuit_addr
 from interop.our import AGENT, OurStream
 from interop.process import CommandError
 from peerup.errors import (

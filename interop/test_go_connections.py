@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from interop.cells import Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
-from interop.go_peer import ECHO, MANUAL
+from interop.foreign import ECHO, MANUAL
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from interop.cells import Lab, Role, Transport, both_dial, hears_of, pair, roles
-from interop.go_peer import ECHO, GoPeer
+from interop.foreign import ECHO
+from interop.go_peer import GoPeer
 from interop.our import AGENT, OurPeer
 from interop.process import CommandError
 from peerup.protocols import identify, ping

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from interop.cells import Lab, Limits, Role, Transport, circuit, pair, relay_of
-from interop.go_peer import MANUAL, GoPeer, circuit_addr
+from interop.foreign import MANUAL, circuit_addr
+from interop.go_peer import GoPeer
 from interop.our import OurPeer
 from interop.process import CommandError
 from peerup.wire.circuit import Status

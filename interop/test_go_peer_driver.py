@@ -14,17 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.go_peer import (
-    ECHO,
-    HANG,
-    MANUAL,
-    RESET,
-    GoPeer,
-    Options,
-    RelayService,
-    circuit_addr,
-    pattern,
-)
+from interop.foreign import ECHO, HANG, MANUAL, RESET, circuit_addr, pattern
+from interop.go_peer import GoPeer, Options, RelayService
 from interop.process import CommandError, Process, ProcessDiedError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from interop.cells import (
     relay_of,
     roles,
 )
-from interop.go_peer import GoPeer, RelayService, circuit_addr
+from interop.foreign import circuit_addr
+from interop.go_peer import GoPeer, RelayService
 from interop.our import OurPeer
 from interop.process import CommandError
 from peerup.errors import DialError, NegotiationError, RelayRefusedError

@@ -20,7 +20,8 @@ from interop.cells import (
     relay_of,
     roles,
 )
-from interop.go_peer import GoPeer, circuit_addr
+from interop.foreign import circuit_addr
+from interop.go_peer import GoPeer
 from interop.our import OurPeer
 from interop.process import CommandError
 from peerup.errors import PeerupError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from interop.cells import MIB, Lab, Role, Transport, both_dial, both_open, pair, roles
-from interop.go_peer import ECHO, HANG, MANUAL, RESET, GoPeer, GoStream
+from interop.foreign import ECHO, HANG, MANUAL, RESET, ForeignStream
+from interop.go_peer import GoPeer
 from interop.our import OurPeer, OurStream
 from interop.process import CommandError
 from peerup.errors import NegotiationError, StreamResetError
@@ -30,7 +31,7 @@ ROOM: Final = {  # bytes that a reader who does not read takes, and what we queu
 }
 
 
-async def joined(role: Role, ours: OurPeer, go: GoPeer) -> tuple[OurStream, GoStream]:
+async def joined(role: Role, ours: OurPeer, go: GoPeer) -> tuple[OurStream, ForeignStream]:
     """Return the two ends of a new stream, over which one byte has passed each way."""
     near: OurStream
     if role is Role.WE_OPEN:
@@ -159,7 +160,9 @@ def test_the_acceptor_ends_its_half_and_hears_on(lab: Lab, run: Run, role: Role)
     run(scenario())
 
 
-async def answer_after_the_end(one: OurStream | GoStream, other: OurStream | GoStream) -> None:
+async def answer_after_the_end(
+    one: OurStream | ForeignStream, other: OurStream | ForeignStream
+) -> None:
     """``one`` says something and ends its half; ``other`` answers with more than a window."""
     await one.write(b"request")
     await one.close_write()
@@ -257,7 +260,7 @@ def test_a_reset_wakes_a_writer_that_waits(lab: Lab, run: Run, role: Role) -> No
     run(scenario())
 
 
-async def stopped_writer(stream: OurStream | GoStream) -> int | None:
+async def stopped_writer(stream: OurStream | ForeignStream) -> int | None:
     """Write until that fails, and return the code of the failure."""
     try:
         while True:
@@ -324,7 +327,7 @@ def test_na_to_a_proposal_that_came_with_data(lab: Lab, run: Run, role: Role) ->
     run(scenario())
 
 
-async def sent_and_answered(stream: GoStream, data: bytes) -> None:
+async def sent_and_answered(stream: ForeignStream, data: bytes) -> None:
     await stream.write(data)  # this and go's proposal leave together
     await stream.read()
 

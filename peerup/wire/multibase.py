@@ -13,16 +13,16 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-import base58
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 MAX_TEXT: Final = 256  # characters; the time to read base 36 or 58 grows with their square
 
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE36_DIGITS: Final = frozenset(_BASE36)
-_BASE58_DIGITS: Final = frozenset(base58.BITCOIN_ALPHABET.decode())
+# Without 0, O, I and l, which are easily taken for one another.
+_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE58_VALUES: Final = {digit: value for value, digit in enumerate(_BASE58)}
 _BASE32_DIGITS: Final = frozenset("abcdefghijklmnopqrstuvwxyz234567")
 _BASE64URL_DIGITS: Final = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -32,7 +32,13 @@ _HEX_DIGITS: Final = frozenset("0123456789abcdef")
 
 def encode_base58(data: bytes) -> str:
     """Return ``data`` in base58btc, without a multibase prefix."""
-    return base58.b58encode(data).decode("ascii")
+    number = int.from_bytes(data, "big")
+    digits = ""
+    while number:
+        number, value = divmod(number, 58)
+        digits = _BASE58[value] + digits
+    zeros = len(data) - len(data.lstrip(b"\0"))  # each leading zero byte is one leading digit
+    return _BASE58[0] * zeros + digits
 
 
 def decode_base58(text: str) -> bytes:
@@ -41,8 +47,12 @@ def decode_base58(text: str) -> bytes:
     Raises:
         ValueError: A character is not in the alphabet, or there are more than ``MAX_TEXT``.
     """
-    _check(text, _BASE58_DIGITS, "base58btc")
-    return base58.b58decode(text)
+    _check(text, _BASE58_VALUES, "base58btc")
+    digits = text.lstrip(_BASE58[0])
+    number = 0
+    for digit in digits:
+        number = number * 58 + _BASE58_VALUES[digit]
+    return bytes(len(text) - len(digits)) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def encode_base32(data: bytes) -> str:
@@ -67,7 +77,7 @@ def decode(text: str) -> bytes:
     return decoder(text[1:])
 
 
-def _check(text: str, digits: frozenset[str], base: str) -> None:
+def _check(text: str, digits: Container[str], base: str) -> None:
     if len(text) > MAX_TEXT:
         raise ValueError(f"{base} text of {len(text)} characters, at most {MAX_TEXT} are allowed")
     for character in text:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base58
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +113,10 @@ def test_arbitrary_text_decodes_or_is_a_value_error(prefix: str, text: str) -> N
         assert multibase.encode_base32(data) == prefix + text
     elif prefix == "z":
         assert multibase.encode_base58(data) == text
+
+
+@given(st.binary(max_size=64))
+def test_base58_agrees_with_the_package_of_that_name(data: bytes) -> None:
+    text = multibase.encode_base58(data)
+    assert text == base58.b58encode(data).decode()
+    assert multibase.decode_base58(text) == base58.b58decode(text)
