@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final, Unpack
 
 import pytest
 
-from interop import go_peer, our
+from interop import go_peer, js_peer, our
 from interop.foreign import circuit_addr
 from interop.go_peer import GoPeer, RelayService
+from interop.js_peer import JsPeer
 from interop.our import OurPeer
 from peerup.relay.quota import RelayLimits
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from interop.foreign import ForeignPeer
     from peerup.host.gater import Verdict
     from peerup.wire.peer_id import PeerId
 
@@ -41,7 +43,7 @@ class Transport(enum.Enum):
     def other(self) -> Transport:
         return Transport.TCP if self is Transport.QUIC else Transport.QUIC
 
-    def addr_of(self, peer: OurPeer | GoPeer) -> str:
+    def addr_of(self, peer: OurPeer | ForeignPeer) -> str:
         """Return where ``peer`` listens, with its ``/p2p``."""
         (addr,) = (addr for addr in peer.addrs if addr.startswith(self.loopback.partition("/0")[0]))
         return addr
@@ -53,26 +55,51 @@ def over(*which: Transport) -> pytest.MarkDecorator:
 
 
 @dataclass(frozen=True, slots=True)
-class Lab:
+class OurLab:
     """Makes the peers of one test, which listen and dial over its transports alone."""
 
-    binary: Path  # the go peer
+    program: Path  # the foreign peer
     transports: tuple[Transport, ...]
 
     def ours(self, **options: Unpack[our.Options]) -> AbstractAsyncContextManager[OurPeer]:
         """Run a peer of ours for the length of the block."""
-        names, listen = self._defaults()
-        every: our.Options = {"transports": names, "listen": listen, **options}
+        every: our.Options = {"transports": self.names, "listen": self.loopback, **options}
         return OurPeer.start(**every)
+
+    @property
+    def names(self) -> list[str]:
+        return [one.value for one in self.transports]
+
+    @property
+    def loopback(self) -> list[str]:
+        return [one.loopback for one in self.transports]
+
+
+class Lab(OurLab):
+    """Makes peers of ours and of go's."""
 
     def go(self, **options: Unpack[go_peer.Options]) -> AbstractAsyncContextManager[GoPeer]:
         """Run a go peer for the length of the block."""
-        names, listen = self._defaults()
-        every: go_peer.Options = {"transports": names, "listen": listen, **options}
-        return GoPeer.start(self.binary, **every)
+        every: go_peer.Options = {"transports": self.names, "listen": self.loopback, **options}
+        return GoPeer.start(self.program, **every)
 
-    def _defaults(self) -> tuple[list[str], list[str]]:
-        return [one.value for one in self.transports], [one.loopback for one in self.transports]
+
+class JsLab(OurLab):
+    """Makes peers of ours and of js'."""
+
+    def js(self, **options: Unpack[js_peer.Options]) -> AbstractAsyncContextManager[JsPeer]:
+        """Run a js peer for the length of the block."""
+        every: js_peer.Options = {"transports": self.names, "listen": self.loopback, **options}
+        return JsPeer.start(self.program, **every)
+
+    @asynccontextmanager
+    async def pair(
+        self, role: Role, *, ours: our.Options | None = None, js: js_peer.Options | None = None
+    ) -> AsyncIterator[tuple[OurPeer, JsPeer]]:
+        """Run one peer of each kind, connected."""
+        async with self.ours(**(ours or {})) as our_side, self.js(**(js or {})) as js_side:
+            await meet(role, our_side, js_side)
+            yield our_side, js_side
 
 
 class Role(enum.Enum):
@@ -96,13 +123,13 @@ both_open: Final = roles(Role.WE_OPEN, Role.THEY_OPEN)
 both_relay: Final = roles(Role.OUR_RELAY, Role.THEIR_RELAY)
 
 
-async def meet(role: Role, ours: OurPeer, go: GoPeer) -> None:
+async def meet(role: Role, ours: OurPeer, theirs: GoPeer | JsPeer) -> None:
     """Connect the two, from the side that ``role`` says, until each knows who the other is."""
     if role is Role.THEY_DIAL:
-        await go.connect(ours.addr)
-        await ours.greeted(go.peer)
+        await theirs.connect(ours.addr)
+        await ours.greeted(theirs.peer)
     else:
-        await ours.connect(go.addr)
+        await ours.connect(theirs.addr)
 
 
 @asynccontextmanager

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 import pytest
 
 from interop import scorecard
-from interop.cells import Lab, Transport
+from interop.cells import JsLab, Lab, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
 T = TypeVar("T")
 
-REQUIRE: Final = "PEERUP_INTEROP_REQUIRE"  # comma-separated peers whose absence is a failure: go
+REQUIRE: Final = "PEERUP_INTEROP_REQUIRE"  # peers whose absence is a failure, as in "go js"
 MISSING: Final = " is not installed: "
 
 TEST_S: Final = 60.0  # what one test may take, unless it says otherwise
 BUILD_S: Final = 900.0  # a first build downloads modules and compiles all of go-libp2p
+
+JS_PACKAGES: Final = ("package.json", "package-lock.json")
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BUILD_DIR: Final = ROOT / ".build" / "interop"
@@ -98,9 +100,51 @@ def lab(go_binary: Path, transport: Transport) -> Lab:
     return Lab(go_binary, (transport,))
 
 
+@pytest.fixture(scope="session")
+def js_folder() -> Path:
+    """Install the js peer, which is quick when nothing changed, and return where it is."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        unavailable("js", f"Node{MISSING}no `node` and `npm` in PATH (20 or newer runs interop/js)")
+    source, folder = ROOT / "interop" / "js", BUILD_DIR / "js"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (BUILD_DIR / "js.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for program in source.glob("*.mjs"):
+            shutil.copy(program, folder)
+        wanted = [(source / name).read_bytes() for name in JS_PACKAGES]
+        installed = folder / "installed"
+        if not installed.exists() or installed.read_bytes() != b"".join(wanted):
+            install_js(npm, source, folder)
+            installed.write_bytes(b"".join(wanted))
+    return folder
+
+
+def install_js(npm: str, source: Path, folder: Path) -> None:
+    """Install exactly what the lock file says, without running anybody's scripts."""
+    for name in JS_PACKAGES:
+        shutil.copy(source / name, folder)
+    install = subprocess.run(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        check=False,
+    )
+    if install.returncode != 0:
+        pytest.fail(f"the js peer cannot be installed:\n{install.stderr}", pytrace=False)
+
+
+@pytest.fixture
+def js_lab(js_folder: Path, transport: Transport) -> JsLab:
+    """Make the peers of a cell with js, as `lab` does for go."""
+    return JsLab(js_folder, (transport,))
+
+
 def unavailable(peer: str, reason: str) -> NoReturn:
     """Skip the test, or fail it where the environment insists on that peer."""
-    if peer in os.environ.get(REQUIRE, "").split(","):
+    if peer in os.environ.get(REQUIRE, "").replace(",", " ").split():
         pytest.fail(f"{reason}, but {REQUIRE} asks for it", pytrace=False)
     pytest.skip(reason)
 

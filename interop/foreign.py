@@ -204,22 +204,8 @@ class ForeignPeer:
         """
         return await self._process.event(name, within=within, **fields)
 
-    async def _call(self, command: str, within: float, **args: object) -> Result:
-        return await self._process.call(command, {"stream": self._number, **args}, within=within)
-
-
-class GoPeer:
-    """A go-libp2p host. Failed commands raise `CommandError`; each may take ``within`` seconds.
-
-    ``peer`` is its id, ``addr`` the first address it listens on, with ``/p2p`` (empty if none).
-    """
-
-    def __init__(self, process: Process, identity: Identity) -> None:
-        self._process = process
-        self.version = identity.version
-        self.peer = identity.peer
-        self.addrs = tuple(f"{addr}/p2p/{identity.peer}" for addr in identity.listen)
-        self.addr = self.addrs[0] if self.addrs else ""
+    async def _call(self, command: str, within: float = WITHIN_S, **args: object) -> Result:
+        return await self._process.call(command, args, within=within)
 
 
 def build(cls: Callable[..., T], result: Result) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from peerup.cli.main import main
+from peerup.cli.entry import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from bench.contest import Missing
 from bench.worker import resident
-from interop.go_peer import GoPeer, RelayService, circuit_addr
+from interop.foreign import circuit_addr
+from interop.go_peer import GoPeer, RelayService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

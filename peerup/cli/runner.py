@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import signal
 from collections.abc import Awaitable, Callable
@@ -54,6 +55,8 @@ def run_async(main: Main, *, uvloop: bool) -> int:
         PeerupError: What ``main`` raised, also when it comes out of a task group.
     """
     stopped = False
+    gc.freeze()  # what is loaded by now stays to the end
+    gc.enable()
 
     async def supervised() -> int:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -12,6 +12,7 @@ from peerup.wire.yamux_stream import (
     MAX_OVERTAKEN,
     MAX_QUEUED,
     MAX_WINDOW,
+    Allowance,
     PeerIds,
     ReceiveWindow,
     SendQueue,
@@ -44,6 +45,18 @@ def test_a_queue_gives_back_the_bytes_in_order_however_they_are_taken(
         assert queue.size == len(expected) - len(taken)
     assert taken == expected
     assert queue.take(1) == []
+
+
+def test_an_allowance_is_so_many_at_once_and_then_so_many_a_second() -> None:
+    allowance = Allowance(burst=3, per_second=2.0, now=10.0)
+    assert [allowance.spend(10.0) for _ in range(3)] == [True, True, True]
+    assert [allowance.spend(now) for now in (10.5, 11.0, 11.5)] == [True, True, True]
+    assert not allowance.spend(11.9)
+
+
+def test_an_allowance_saves_up_no_more_than_it_began_with() -> None:
+    allowance = Allowance(burst=3, per_second=2.0, now=0.0)
+    assert [allowance.spend(1000.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_queue_copies_nothing() -> None:

@@ -39,9 +39,9 @@ def test_a_timer_that_comes_early_does_nothing() -> None:
 
 def test_the_answer_measures_the_round_trip() -> None:
     session = begun()
-    assert session.rtt is None
+    assert (session.rtt, session.awaits_answer) == (None, True)
     session.receive(pong(1), START + 0.25)
-    assert session.rtt == 0.25
+    assert (session.rtt, session.awaits_answer) == (0.25, False)
     assert session.next_timer() == START + 0.25 + KEEPALIVE_S
 
 
