@@ -120,6 +120,9 @@ def roles(*which: Role) -> pytest.MarkDecorator:
 
 both_dial: Final = roles(Role.WE_DIAL, Role.THEY_DIAL)
 both_open: Final = roles(Role.WE_OPEN, Role.THEY_OPEN)
+dialled_by: Final = pytest.mark.parametrize(
+    "dialler", [Role.WE_DIAL, Role.THEY_DIAL], ids=[Role.WE_DIAL.value, Role.THEY_DIAL.value]
+)
 both_relay: Final = roles(Role.OUR_RELAY, Role.THEIR_RELAY)
 
 

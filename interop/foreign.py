@@ -39,6 +39,11 @@ def circuit_addr(relay: str, peer: str) -> str:
     return f"{relay}/p2p-circuit/p2p/{peer}"
 
 
+def posing_as(addr: str, peer: str) -> str:
+    """The address ``addr`` with another peer id at its end."""
+    return f"{addr.rpartition('/')[0]}/{peer}"
+
+
 @dataclass(frozen=True, slots=True)
 class Identified:
     """What a peer told by identify, ``protocols`` and ``addrs`` with later pushes."""

@@ -17,6 +17,7 @@ from interop.cells import (
     Transport,
     both_relay,
     circuit,
+    dialled_by,
     reach,
     relay_of,
     roles,
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
 
 LIMITED: Final = Limits(seconds=60, data=MIB)
 DIRECT_ONLY: Final = "/peerup-test/direct/1.0.0"
-
-dialled_by = pytest.mark.parametrize(
-    "dialler", [Role.WE_DIAL, Role.THEY_DIAL], ids=[Role.WE_DIAL.value, Role.THEY_DIAL.value]
-)
 
 
 async def circuit_is_gone(two: Circuit) -> None:

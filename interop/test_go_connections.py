@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from interop.cells import Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
-from interop.foreign import ECHO, MANUAL
+from interop.foreign import ECHO, MANUAL, posing_as
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from interop.conftest import Run
 
 CODES: Final = (1, 2, ConnectionCode.GARBAGE_COLLECTED, ConnectionCode.SHUTDOWN, 0x12345678)
-
-
-def posing_as(addr: str, peer: str) -> str:
-    """The address with another peer id at its end."""
-    return f"{addr.rpartition('/')[0]}/{peer}"
 
 
 # --- opening --------------------------------------------------------------------------

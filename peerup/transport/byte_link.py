@@ -44,6 +44,8 @@ class ByteLink:
         self._looked = (0, 0)  # that, and bytes written, when we last looked
         self._finishing = False
         self._wake = asyncio.Event()
+        self._writing_since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -71,7 +73,7 @@ class ByteLink:
         except* (OSError, PeerupError, TimeoutError) as failed:
             reason = failed.exceptions[0]
         finally:
-            for handle in (self._timer, self._deadline):
+            for handle in (self._timer, self._deadline, self._watch):
                 if handle is not None:
                     handle.cancel()
             # Without a reason either it has failed before, or our own side cancels us.
@@ -107,16 +109,31 @@ class ByteLink:
         while True:
             while parts := self._session.parts_to_send():
                 self.conn.dispatch()  # writers may go on while these bytes are on their way
-                try:
-                    async with asyncio.timeout(WRITE_TIMEOUT_S):
-                        await self._channel.write_batch(parts)
-                except TimeoutError:
-                    raise ConnectionClosedError("the peer takes no more bytes") from None
+                self._writing_since = self._loop.time()
+                if self._watch is None:
+                    self._watch = self._loop.call_later(WRITE_TIMEOUT_S, self._check_write)
+                await self._channel.write_batch(parts)
+                self._writing_since = None
             if self._finishing:
                 return
             self._wake.clear()
             if not self._session.pending:
                 await self._wake.wait()
+
+    def _check_write(self) -> None:
+        """End the connection if one batch has been under way for too long.
+
+        One timer for many batches, as arming one for each takes as long as sending it.
+        """
+        self._watch = None
+        if self._writing_since is None:
+            return
+        due = self._writing_since + WRITE_TIMEOUT_S
+        if self._loop.time() < due:
+            self._watch = self._loop.call_at(due, self._check_write)
+            return
+        self.conn.fail(ConnectionClosedError("the peer takes no more bytes"))
+        self._channel.raw.reset()
 
     def _arm(self) -> None:
         at = self._session.next_timer()

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from peerup.errors import ResourceLimitError, StreamResetError
 from peerup.wire.error_codes import StreamCode
+from peerup.wire.yamux import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peerup.transport.base import ByteStream
 
-PIECE: Final = 256 * 1024  # bytes moved at once
+PIECE: Final = 4 * MAX_PAYLOAD  # bytes moved at once: frames that are full
 STALL_S: Final = 300.0  # for which one that has finished its own half may read nothing
 
 
