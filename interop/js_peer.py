@@ -47,7 +47,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class JsConn:
-    """One connection of the js peer. ``security`` is empty and ``muxer`` is "quic" for QUIC."""
+    """One connection of the js peer. ``security`` is "native" and ``muxer`` "quic" for QUIC."""
 
     peer: str
     remote: str

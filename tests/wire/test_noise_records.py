@@ -80,6 +80,15 @@ def test_parts_are_sealed_as_if_they_were_one(parts: list[bytes | int]) -> None:
     assert out[size:] == bytes(10)
 
 
+@pytest.mark.parametrize("first", range(MAX_PLAINTEXT - 2, MAX_PLAINTEXT + 2))
+def test_parts_that_nearly_fill_a_record_fill_it(first: int) -> None:
+    parts = [PLAIN[:first], b"ab", b"", b"cd"]
+    out = bytearray(sealed_size(first + 4))
+    assert Sealer(KEY).seal_into(parts, memoryview(out)) == len(out)
+    assert sizes(bytes(out)) == [MAX_RECORD, first + 4 - MAX_PLAINTEXT + TAG_SIZE]
+    assert b"".join(Opener(KEY).open(bytes(out))) == b"".join(parts)
+
+
 def test_sealing_leaves_the_plaintext_as_it_is() -> None:
     plain = bytearray(PLAIN[: MAX_PLAINTEXT + 5])
     Sealer(KEY).seal(memoryview(plain))
