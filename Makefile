@@ -39,12 +39,13 @@ check: $(DEV) ## all that must hold before a commit: format, lint, types, import
 
 interop: $(DEV) ## talk to other implementations of libp2p, as far as they can be built here
 	@command -v go >/dev/null || echo "interop: Go is not installed, its peer is SKIPPED"
+	@command -v npm >/dev/null || echo "interop: Node and npm are not installed, their peer is SKIPPED"
 	@$(BIN)/pytest interop -rs $(PYTEST_ARGS)
 
-bench: $(RUN) ## measure against raw TCP, openssl, ssh and go-libp2p: 10 minutes, on a quiet machine
+bench: $(DEV) ## measure against raw TCP, openssl, ssh and go-libp2p: 10 minutes, on a quiet machine
 	@$(BIN)/python bench/run.py
 
-bench-quick: $(RUN) ## the throughput of streams and proxies, in under two minutes
+bench-quick: $(DEV) ## the throughput of streams and proxies, in under two minutes
 	@$(BIN)/python bench/run.py --quick --only stream --only proxy
 
 format: $(DEV) ## rewrite the source the way `make check` wants it

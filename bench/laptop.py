@@ -79,4 +79,4 @@ async def main(config: Path) -> None:
 
 
 if __name__ == "__main__":
-    worker.run(main(Path(sys.argv[1])), "uvloop")
+    worker.run(main(Path(sys.argv[1])), "asyncio")

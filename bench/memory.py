@@ -40,7 +40,7 @@ async def measure(plan: Plan) -> list[Row]:
 
 async def ours(count: int) -> float:
     """Return how much one of ``count`` connections takes of a listening peer, in KiB."""
-    async with peer.pair("uvloop", "--identify") as (dialler, listener, addr):
+    async with peer.pair("asyncio", "--identify") as (dialler, listener, addr):
         before = await hold(dialler, listener, addr, FIRST)
         return (await hold(dialler, listener, addr, count) - before) / count / 1024
 
@@ -61,7 +61,7 @@ async def of_go(binary: Path, count: int) -> float:
     """Return the same of a Go peer; the connections come from a peer of ours."""
     async with (
         go.listener(binary) as (gopher, rss),
-        worker.start("bench.peer", "uvloop", "--identify") as dialler,
+        worker.start("bench.peer", "asyncio", "--identify") as dialler,
     ):
         for size in (FIRST, count):
             before = rss()

@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]  # run as a file, not as a mod
 
 from stage import DemoError  # noqa: E402
 
-from bench import dial, memory, ping, proxy, report, startup, stream  # noqa: E402
+from bench import dial, memory, ping, proxy, quic, report, startup, stream  # noqa: E402
 from bench.contest import FULL, QUICK, Plan, Row, progress  # noqa: E402
 from interop.process import CommandError, ProcessDiedError  # noqa: E402
 
@@ -36,6 +36,7 @@ BENCHES: Final[dict[str, Callable[[Plan], Awaitable[list[Row]]]]] = {
     "ping": ping.measure,
     "dial": dial.measure,
     "memory": memory.measure,
+    "quic": quic.measure,
     "startup": startup.measure,
 }
 LIMIT_S: Final = 900.0  # for one of them, with all its runs

@@ -11,6 +11,7 @@ whichever side does what. Failures are those of peerup.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import struct
 import time
@@ -41,7 +42,7 @@ from peerup.relay.server import HopService
 from peerup.relay.transport import CircuitTransport
 from peerup.tasks import Supervisor
 from peerup.transport.messages import read_exactly
-from peerup.transport.quic import Quic
+from peerup.transport.quic import MAX_DATAGRAM, Quic
 from peerup.transport.tcp import Tcp
 from peerup.wire.keys import PrivateKey
 from peerup.wire.multiaddr import Multiaddr
@@ -54,10 +55,15 @@ if TYPE_CHECKING:
     from peerup.relay.quota import RelayLimits
     from peerup.transport.base import ByteStream, TransportFactory
     from peerup.transport.muxed import MuxedConnection, MuxedStream
+    from peerup.transport.quic_endpoint import Counters
 
 AGENT: Final = "peerup-interop/1"
 LOOPBACK: Final = "/ip4/127.0.0.1/tcp/0"
-TRANSPORTS: Final[Mapping[str, TransportFactory]] = {"tcp": Tcp, "quic": Quic}
+TRANSPORTS: Final[Mapping[str, TransportFactory]] = {
+    "tcp": Tcp,
+    "quic": Quic,
+    "quic with full datagrams": functools.partial(Quic, datagram_size=MAX_DATAGRAM),
+}
 MAX_STREAMS: Final = 256  # of one peer and protocol: as many as yamux lets it open
 PIECE: Final = PATTERN_PERIOD * 4096  # bytes of the pattern written at once
 MAX_FAILURE_TEXTS: Final = 5
@@ -68,7 +74,7 @@ class Options(TypedDict, total=False):
 
     seed: str  # hex of 32 bytes; a new key without it
     listen: Sequence[str]  # () only dials
-    transports: Sequence[str]  # "tcp", which is the default, "quic"
+    transports: Sequence[str]  # "tcp", which is the default, "quic", "quic with full datagrams"
     agent: str
     gater: Gater
     relay: RelayLimits  # serve as a relay
@@ -341,6 +347,13 @@ class OurPeer:
     async def _hand_over(self, stream: MuxedStream) -> None:
         self._manual.put_nowait(OurStream(stream))
         await hang(stream)
+
+
+def quic_counters(ours: OurPeer) -> Counters:
+    """Return what the one QUIC socket of ``ours`` has counted."""
+    (quic,) = (one for one in ours.host._transports if isinstance(one, Quic))
+    (endpoint,) = quic._endpoints
+    return endpoint.counters
 
 
 async def serve_echo(stream: MuxedStream) -> None:

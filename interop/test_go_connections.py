@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
+from interop.cells import MIB, Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
 from interop.foreign import ECHO, MANUAL, posing_as
+from interop.our import quic_counters
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,
@@ -20,11 +21,13 @@ from peerup.errors import (
 )
 from peerup.host.gater import Answer, Only
 from peerup.protocols import identify, ping
+from peerup.transport import quic_endpoint
 from peerup.wire.error_codes import ConnectionCode, StreamCode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from interop import our
     from interop.conftest import Run
 
 CODES: Final = (1, 2, ConnectionCode.GARBAGE_COLLECTED, ConnectionCode.SHUTDOWN, 0x12345678)
@@ -62,6 +65,33 @@ def test_quic(lab: Lab, run: Run, role: Role) -> None:
             assert (conn.transport, conn.info.early_muxer) == ("quic", False)
             assert (await ours.echo(go.peer, 100_000)).bytes == 100_000
             assert (await go.echo(ours.peer, 100_000)).bytes == 100_000
+
+    run(scenario())
+
+
+@over(Transport.QUIC)
+@both_dial
+def test_the_largest_datagrams_that_peers_take(lab: Lab, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        full: our.Options = {"transports": ["quic with full datagrams"]}
+        async with pair(lab, role, ours=full) as (ours, go):
+            assert (await ours.echo(go.peer, MIB)).bytes == MIB
+            assert (await go.echo(ours.peer, MIB)).bytes == MIB
+
+    run(scenario())
+
+
+@over(Transport.QUIC)
+@roles(Role.THEY_DIAL)
+def test_a_dialler_has_to_prove_its_address(
+    lab: Lab, run: Run, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quic_endpoint, "RETRY_ABOVE", 0)
+
+    async def scenario() -> None:
+        async with pair(lab, role) as (ours, go):
+            assert quic_counters(ours).retries > 0
+            assert (await go.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import JsLab, Role, Transport, both_dial, meet, over
+from interop.cells import MIB, JsLab, Role, Transport, both_dial, meet, over, roles
 from interop.foreign import ECHO, MANUAL, posing_as
-from interop.our import AGENT
+from interop.our import AGENT, quic_counters
 from interop.process import CommandError
 from peerup.errors import ConnectionClosedError, DialError, StreamResetError, WrongPeerError
+from peerup.transport import quic_endpoint
 from peerup.wire.multiaddr import Multiaddr
 
 if TYPE_CHECKING:
+    from interop import our
     from interop.conftest import Run
 
 WRONG_PEER: Final = r"does not match expected|but connected to"
@@ -39,6 +41,33 @@ def test_connection(js_lab: JsLab, run: Run, role: Role, transport: Transport) -
             assert not seen.limited
             assert ours.conn(js.peer).transport == transport.value
             assert (await ours.echo(js.peer, 1000)).bytes == 1000
+            assert (await js.echo(ours.peer, 1000)).bytes == 1000
+
+    run(scenario())
+
+
+@over(Transport.QUIC)
+@both_dial
+def test_the_largest_datagrams_that_peers_take(js_lab: JsLab, run: Run, role: Role) -> None:
+    async def scenario() -> None:
+        full: our.Options = {"transports": ["quic with full datagrams"]}
+        async with js_lab.pair(role, ours=full) as (ours, js):
+            assert (await ours.echo(js.peer, MIB)).bytes == MIB
+            assert (await js.echo(ours.peer, MIB)).bytes == MIB
+
+    run(scenario())
+
+
+@over(Transport.QUIC)
+@roles(Role.THEY_DIAL)
+def test_a_dialler_has_to_prove_its_address(
+    js_lab: JsLab, run: Run, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quic_endpoint, "RETRY_ABOVE", 0)
+
+    async def scenario() -> None:
+        async with js_lab.pair(role) as (ours, js):
+            assert quic_counters(ours).retries > 0
             assert (await js.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from bench.contest import Missing
 from bench.worker import resident
 from interop.foreign import circuit_addr
-from interop.go_peer import GoPeer, RelayService
+from interop.go_peer import GoPeer, Options, RelayService
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,7 +50,7 @@ def build() -> Path | Missing:
 
 
 class Pair:
-    """A Go peer connected to another one, with Noise and yamux."""
+    """A Go peer connected to another one."""
 
     def __init__(self, dialler: GoPeer, peer: str, addr: str) -> None:
         self.dialler, self.peer, self.addr = dialler, peer, addr
@@ -71,11 +71,13 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(binary: Path) -> AsyncIterator[Pair]:
-    """Run two Go peers that have a direct connection."""
+async def pair(binary: Path, *, quic: bool = False) -> AsyncIterator[Pair]:
+    """Run two Go peers that have a direct connection, on TCP with Noise and yamux or on QUIC."""
+    how: Options = {"transports": ["quic"]} if quic else {"security": ["noise"]}
+    listen = "/ip4/127.0.0.1/udp/0/quic-v1" if quic else "/ip4/127.0.0.1/tcp/0"
     async with (
-        GoPeer.start(binary, security=["noise"]) as listener,
-        GoPeer.start(binary, security=["noise"], listen=[]) as dialler,
+        GoPeer.start(binary, listen=[listen], **how) as listener,
+        GoPeer.start(binary, listen=[], **how) as dialler,
     ):
         await dialler.connect(listener.addr)
         yield Pair(dialler, listener.peer, listener.addr)

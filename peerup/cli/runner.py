@@ -1,10 +1,9 @@
-"""Runs the coroutine of a command, on the right event loop and with signals in order."""
+"""Runs the coroutine of a command, with signals in order."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 def run_once(main: Main, args: argparse.Namespace) -> int:
     """Run a command that ends by itself; KeyboardInterrupt when a signal ended it."""
     logging_setup.set_up(long_running=False, verbose=args.verbose)
-    return run_async(main, uvloop=False)
+    return run_async(main)
 
 
 def run_until_stopped(main: Main, args: argparse.Namespace, *, log: bool = True) -> int:
@@ -33,22 +32,17 @@ def run_until_stopped(main: Main, args: argparse.Namespace, *, log: bool = True)
     """
     logging_setup.set_up(long_running=log, verbose=args.verbose)
     try:
-        return run_async(main, uvloop=True)
+        return run_async(main)
     except KeyboardInterrupt:
         output.progress("Stopped.")
         return 0
 
 
-def run_async(main: Main, *, uvloop: bool) -> int:
+def run_async(main: Main) -> int:
     """Run ``main`` in a new event loop and return its exit code.
 
     SIGINT and SIGTERM cancel it, so that every ``async with`` on the way is left in order; so
     does a second signal, in case leaving takes long.
-
-    Args:
-        main: What to run.
-        uvloop: Take the faster loop, if it is installed; worth its import time only for what
-            runs long.
 
     Raises:
         KeyboardInterrupt: A signal stopped it.
@@ -75,8 +69,7 @@ def run_async(main: Main, *, uvloop: bool) -> int:
             for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
 
-    factory = _uvloop() if uvloop else None
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner() as runner:
         try:
             return runner.run(supervised())
         except asyncio.CancelledError:  # the outermost place: there is nothing left to cancel
@@ -85,15 +78,6 @@ def run_async(main: Main, *, uvloop: bool) -> int:
             raise KeyboardInterrupt from None
         except ExceptionGroup as group:
             raise _first_expected(group) or group from None
-
-
-def _uvloop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        factory: Callable[[], asyncio.AbstractEventLoop]
-        factory = importlib.import_module("uvloop").new_event_loop
-    except ImportError:
-        return None
-    return factory
 
 
 def _first_expected(group: ExceptionGroup[Exception]) -> PeerupError | None:
