@@ -60,6 +60,7 @@ class Peer:
         self.host = host
         self.transport = transport
         self.others = others  # further hosts of this process, each with a key of its own
+        self.held: list[MuxedConnection] = []  # theirs
         self.conn: MuxedConnection | None = None
         host.handle(SINK, _serve_sink)
         host.handle(SOURCE, _serve_source)
@@ -107,7 +108,7 @@ class Peer:
             host = Host(PrivateKey.generate(), transports=[self.transport])
             await self.others.enter_async_context(host)
             await self.others.enter_async_context(Identify(host))
-            await _connect(host, addr)
+            self.held.append(await _connect(host, addr))
         return {}
 
     async def memory(self) -> Result:

@@ -84,7 +84,7 @@ class Connection:
         while (event := self.quic.next_event()) is not None:
             self._on_event(event)
         loop = self.endpoint.loop
-        self.endpoint.send(self.quic.datagrams_to_send(loop.time()))
+        self.endpoint.send(self.quic.datagrams_to_send(time.monotonic()))
         at = self.quic.get_timer()
         if at != self._timer_at:
             if self._timer is not None:
@@ -100,7 +100,7 @@ class Connection:
 
     def _on_timer(self) -> None:
         at, self._timer_at, self._timer = self._timer_at, None, None
-        self.quic.handle_timer(max(at or 0.0, self.endpoint.loop.time()))
+        self.quic.handle_timer(max(at or 0.0, time.monotonic()))
         self.flush()
 
     def _on_event(self, event: events.QuicEvent) -> None:
@@ -167,7 +167,7 @@ class Endpoint:
     def connect(self, address: tuple[str, int]) -> Connection:
         """Begin a connection."""
         quic = QuicConnection(configuration=self._configuration())
-        quic.connect(address, self.loop.time())
+        quic.connect(address, time.monotonic())
         link = self.links[quic.host_cid] = Connection(quic, self)
         link.flush()
         return link
@@ -180,7 +180,7 @@ class Endpoint:
 
     def _on_readable(self) -> None:
         touched: dict[Connection, None] = {}
-        now = self.loop.time()
+        now = time.monotonic()
         with contextlib.suppress(BlockingIOError):
             for _ in range(READS):
                 data, address = self._sock.recvfrom(2048)

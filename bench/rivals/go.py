@@ -73,11 +73,14 @@ class Pair:
 @asynccontextmanager
 async def pair(binary: Path, *, quic: bool = False) -> AsyncIterator[Pair]:
     """Run two Go peers that have a direct connection, on TCP with Noise and yamux or on QUIC."""
-    how: Options = {"transports": ["quic"]} if quic else {"security": ["noise"]}
-    listen = "/ip4/127.0.0.1/udp/0/quic-v1" if quic else "/ip4/127.0.0.1/tcp/0"
+    dials: Options = {"listen": [], "security": ["noise"]}
+    listens: Options = {"security": ["noise"]}
+    if quic:
+        dials = {"listen": [], "transports": ["quic"]}
+        listens = {"listen": ["/ip4/127.0.0.1/udp/0/quic-v1"], "transports": ["quic"]}
     async with (
-        GoPeer.start(binary, listen=[listen], **how) as listener,
-        GoPeer.start(binary, listen=[], **how) as dialler,
+        GoPeer.start(binary, **listens) as listener,
+        GoPeer.start(binary, **dials) as dialler,
     ):
         await dialler.connect(listener.addr)
         yield Pair(dialler, listener.peer, listener.addr)
