@@ -190,6 +190,8 @@ async def main(flags: list[str]) -> None:
             await stack.enter_async_context(Identify(host))
         me = Peer(host, transport, stack)
         await worker.serve(me.addr, me.connect, me.up, me.down, me.dial, me.hold, me.memory, me.cpu)
+        for conn in me.held:  # all at once: each host would wait for its own
+            conn.close()
 
 
 if __name__ == "__main__":

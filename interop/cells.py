@@ -15,6 +15,7 @@ from interop.go_peer import GoPeer, RelayService
 from interop.js_peer import JsPeer
 from interop.our import OurPeer
 from peerup.relay.quota import RelayLimits
+from peerup.transport.quic import Quic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from interop.foreign import ForeignPeer
     from peerup.host.gater import Verdict
+    from peerup.transport.quic_endpoint import Counters
     from peerup.wire.peer_id import PeerId
 
 MIB: Final = 1 << 20
@@ -156,6 +158,13 @@ async def hears_of(go: GoPeer, peer: str, addr: str) -> None:
     """Wait until a push has told ``go`` that ``peer`` is at ``addr`` (without its ``/p2p``)."""
     while addr not in (await go.identify(peer)).addrs:
         await go.event("pushed", peer=peer)
+
+
+def quic_counters(ours: OurPeer) -> Counters:
+    """Return what the one QUIC socket of ``ours`` has counted."""
+    (quic,) = (one for one in ours.host._transports if isinstance(one, Quic))
+    (endpoint,) = quic._endpoints
+    return endpoint.counters
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from peerup.relay.quota import RelayLimits
     from peerup.transport.base import ByteStream, TransportFactory
     from peerup.transport.muxed import MuxedConnection, MuxedStream
-    from peerup.transport.quic_endpoint import Counters
 
 AGENT: Final = "peerup-interop/1"
 LOOPBACK: Final = "/ip4/127.0.0.1/tcp/0"
@@ -347,13 +346,6 @@ class OurPeer:
     async def _hand_over(self, stream: MuxedStream) -> None:
         self._manual.put_nowait(OurStream(stream))
         await hang(stream)
-
-
-def quic_counters(ours: OurPeer) -> Counters:
-    """Return what the one QUIC socket of ``ours`` has counted."""
-    (quic,) = (one for one in ours.host._transports if isinstance(one, Quic))
-    (endpoint,) = quic._endpoints
-    return endpoint.counters
 
 
 async def serve_echo(stream: MuxedStream) -> None:

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, Lab, Role, Says, Transport, both_dial, meet, over, pair, roles
+from interop.cells import (
+    MIB,
+    Lab,
+    Role,
+    Says,
+    Transport,
+    both_dial,
+    meet,
+    over,
+    pair,
+    quic_counters,
+    roles,
+)
 from interop.foreign import ECHO, MANUAL, posing_as
-from interop.our import quic_counters
 from interop.process import CommandError
 from peerup.errors import (
     ConnectionClosedError,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, JsLab, Role, Transport, both_dial, meet, over, roles
+from interop.cells import MIB, JsLab, Role, Transport, both_dial, meet, over, quic_counters, roles
 from interop.foreign import ECHO, MANUAL, posing_as
-from interop.our import AGENT, quic_counters
+from interop.our import AGENT
 from interop.process import CommandError
 from peerup.errors import ConnectionClosedError, DialError, StreamResetError, WrongPeerError
 from peerup.transport import quic_endpoint

@@ -90,7 +90,9 @@ class Connection:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = at
-            self._timer = None if at is None else loop.call_at(at, self._on_timer)
+            self._timer = None
+            if at is not None:
+                self._timer = loop.call_later(at - time.monotonic(), self._on_timer)
 
     def keep(self) -> None:
         """Ping from time to time."""

@@ -193,17 +193,25 @@ class Host:
         if peer == self.peer:
             raise LocalProtocolError("a host does not connect to itself")
         conn = self.connections.best(peer, direct_only=direct)
-        if conn is None:
-            given = tuple(addrs)
-            self.peerstore.add_addrs(peer, given, TEMPORARY_TTL)
-            known = dict.fromkeys(given + self.peerstore.addrs(peer))
-            usable = [addr for addr in known if not (direct and addr.is_circuit)]
-            conn = await self._dialer.dial(peer, usable)
-            while direct and conn.relayed:  # that was the dial of somebody less particular
-                conn = await self._dialer.dial(peer, usable)
+        if conn is not None:
+            await self._greeted_of(conn)
+            if conn.reason is None:
+                return conn  # else it was about to end; what it said counts for itself alone
+        conn = await self._dial(peer, tuple(addrs), direct=direct)
         await self._greeted_of(conn)
         if conn.reason is not None:
             raise conn.reason
+        return conn
+
+    async def _dial(
+        self, peer: PeerId, given: tuple[Multiaddr, ...], *, direct: bool
+    ) -> MuxedConnection:
+        self.peerstore.add_addrs(peer, given, TEMPORARY_TTL)
+        known = dict.fromkeys(given + self.peerstore.addrs(peer))
+        usable = [addr for addr in known if not (direct and addr.is_circuit)]
+        conn = await self._dialer.dial(peer, usable)
+        while direct and conn.relayed:  # that was the dial of somebody less particular
+            conn = await self._dialer.dial(peer, usable)
         return conn
 
     async def open_stream(

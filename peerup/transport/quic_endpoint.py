@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 RETRY_ABOVE: Final = 64  # handshakes under way from which a stranger has to prove his address
+CLOCK: Final = time.monotonic  # not the event loop's: uvloop's counts whole milliseconds
 
 
 @dataclass(slots=True)
@@ -88,9 +90,8 @@ class QuicEndpoint:
 
     def dial(self, address: Address, peer: PeerId) -> QuicLink:
         """Begin a connection; ``link.handshake`` says how it goes."""
-        now = self._loop.time()
-        engine = QuicEngine.dial(self._certificate, peer, address, now, self._size)
-        link = QuicLink(engine, self._socket.send, self._update_ids, self._forget)
+        engine = QuicEngine.dial(self._certificate, peer, address, CLOCK(), self._size)
+        link = QuicLink(engine, self._socket.send, self._update_ids, self._forget, CLOCK)
         self._update_ids(link)
         link.flush()
         return link
@@ -164,11 +165,11 @@ class QuicEndpoint:
         engine = QuicEngine.accept(
             self._certificate,
             header.destination_id,
-            self._loop.time(),
+            CLOCK(),
             self._size,
             retried_from=original,
         )
-        link = QuicLink(engine, self._socket.send, self._update_ids, self._forget)
+        link = QuicLink(engine, self._socket.send, self._update_ids, self._forget, CLOCK)
         engine.new_ids.append(header.destination_id)
         self._update_ids(link)
         ticket = self._pending.enter(address[0], lambda: link.abort(0))

@@ -33,6 +33,7 @@ class QuicLink:
         send: Callable[[Iterable[tuple[bytes, Address]]], None],
         on_ids: Callable[[QuicLink], None],
         on_end: Callable[[QuicLink], None],
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Join an engine to a socket.
 
@@ -41,11 +42,16 @@ class QuicLink:
             send: Sends datagrams.
             on_ids: Told after each turn that connection ids came or went.
             on_end: Told once, when nothing more will be sent or received.
+            clock: The time in seconds, the one that the engine began with; the event loop's
+                if there is none. That of uvloop counts whole milliseconds, which is too coarse
+                to measure round trips with and to pace by.
         """
         self.engine = engine
         self.ids: set[bytes] = set()  # connection ids that lead here; its endpoint keeps them
         self._send, self._on_ids, self._on_end = send, on_ids, on_end
         self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
+        self._latest = 0.0  # what the engine was told last
         self._queued = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -65,7 +71,7 @@ class QuicLink:
     def receive(self, datagrams: list[bytes], address: Address) -> None:
         """Take a batch from the socket."""
         if not self._ended:
-            self.engine.receive(datagrams, address, self._loop.time())
+            self.engine.receive(datagrams, address, self._now())
             self._turn()
 
     def flush(self) -> None:
@@ -105,8 +111,7 @@ class QuicLink:
         self._queued = False
         if self._ended:
             return
-        now = self._loop.time()
-        if out := self.engine.datagrams_to_send(now):
+        if out := self.engine.datagrams_to_send(self._now()):
             self._send(out)
         if self._conn is not None:
             self._conn.dispatch_events()
@@ -122,13 +127,21 @@ class QuicLink:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
+        self._timer = None
+        if at is not None:
+            self._timer = self._loop.call_later(at - self._clock(), self._on_timer)
 
     def _on_timer(self) -> None:
         at, self._timer_at, self._timer = self._timer_at, None, None
         # The loop may call a moment early; the engine must not conclude that nothing is due.
-        self.engine.handle_timer(max(at or 0.0, self._loop.time()))
+        self._latest = max(self._latest, at or 0.0)
+        self.engine.handle_timer(self._now())
         self._turn()
+
+    def _now(self) -> float:
+        """Return the time, which never goes back: a timer that came early is on time."""
+        self._latest = max(self._latest, self._clock())
+        return self._latest
 
     def _end(self) -> None:
         if self._ended:

@@ -3,20 +3,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from peerup.errors import ConnectionClosedError, DialError, NotAuthorizedError, WrongPeerError
 from peerup.host.dialer import (
     BACKOFF_S,
     DIAL_TIMEOUT_S,
-    MAX_ADDRS,
     MAX_BACKOFF_S,
     MAX_BACKOFFS,
     RELAY_DELAY_S,
     STAGGER_S,
     Backoff,
-    rank,
 )
 from peerup.host.gater import Answer, Verdict
 from peerup.host.host import Host
@@ -66,30 +62,6 @@ async def home_in(world: World, net: Internet, *addrs: str) -> Host:
     machine = net.machine("192.0.2.1")
     listen = addresses(*addrs)
     return await world.host("home", transports=[machine], listen=listen, identify=False)
-
-
-# --- the order ------------------------------------------------------------------------
-
-
-def test_near_addresses_come_first_and_relays_last() -> None:
-    given_order = addresses(RELAYED, PUBLIC, LAN, LOOPBACK, OTHER)
-    assert rank(given_order) == addresses(LOOPBACK, LAN, PUBLIC, OTHER, RELAYED)
-
-
-def test_a_relay_nearby_is_still_a_relay() -> None:
-    nearby = f"{LOOPBACK}/p2p/{peer_of('relay')}/p2p-circuit"
-    assert rank(addresses(nearby, PUBLIC)) == addresses(PUBLIC, nearby)
-
-
-def test_so_many_addresses_of_one_peer_are_tried_and_no_more() -> None:
-    assert rank(addresses(*many(100))) == addresses(*many(MAX_ADDRS))
-
-
-@given(st.lists(st.sampled_from([LOOPBACK, LAN, PUBLIC, OTHER, RELAYED])))
-def test_ranking_keeps_each_address_once(texts: list[str]) -> None:
-    ranked = rank(addresses(*texts))
-    assert len(ranked) == len(set(ranked))
-    assert set(ranked) == set(addresses(*texts))
 
 
 # --- back-off -------------------------------------------------------------------------

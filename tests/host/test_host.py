@@ -283,6 +283,29 @@ def test_a_peer_that_does_not_introduce_itself_costs_5_s_at_most(in_world: InWor
     in_world(main)
 
 
+def test_a_connection_that_ends_while_it_is_greeted_is_not_the_last_word(
+    in_world: InWorld,
+) -> None:
+    async def main(world: World) -> None:
+        home, laptop = await two(world)
+        greeted: list[MuxedConnection] = []
+
+        async def greeter(conn: MuxedConnection) -> None:
+            greeted.append(conn)
+            if len(greeted) == 1:
+                await asyncio.sleep(1)
+                conn.close()
+
+        laptop.greet(greeter)
+        first = asyncio.create_task(laptop.connect(home.peer))
+        await asyncio.sleep(0.5)
+        assert await laptop.connect(home.peer) is greeted[1]
+        with pytest.raises(ConnectionClosedError):
+            await first
+
+    in_world(main)
+
+
 def test_a_greeter_that_fails_does_no_harm(in_world: InWorld) -> None:
     async def main(world: World) -> None:
         home, laptop = await two(world)
