@@ -23,7 +23,7 @@ class Plan:
     quick: bool = False
 
 
-FULL = Plan(runs=7, size=400_000_000)
+FULL = Plan(runs=3, size=400_000_000)
 QUICK = Plan(runs=3, size=200_000_000, quick=True)
 
 

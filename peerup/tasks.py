@@ -75,3 +75,15 @@ class Supervisor:
                 child.cancel()
             # Children never raise, so the caller's own exception passes through unwrapped.
             await self._group.__aexit__(None, None, None)
+
+
+def contained(work: Callable[[], object], on_crash: Callable[[], object]) -> None:
+    """Run ``work`` from a callback of the event loop, where an error would reach nobody.
+
+    A bug is logged loudly, and ``on_crash`` cleans up after it.
+    """
+    try:
+        work()
+    except Exception:
+        log.exception("%s crashed", getattr(work, "__qualname__", work))
+        on_crash()

@@ -12,6 +12,7 @@ from peerup.errors import PeerupError
 
 UNEXPECTED: Final = 1
 CONFIGURATION: Final = 2
+UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 READER_GONE: Final = 141  # 128 + SIGPIPE, as shells have it
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.progress("Interrupted.")
         return INTERRUPTED
+    except TimeoutError as error:
+        output.error(str(error) or "no answer in time")
+        return UNREACHABLE
     except OSError as error:
         output.error(_explain(error))
         return UNEXPECTED if error.filename is None else CONFIGURATION

@@ -123,6 +123,19 @@ def remove(path: Path, peer: PeerId) -> bool:
         return True
 
 
+def still_named(path: Path) -> frozenset[PeerId]:
+    """Return the peers that any line names, also of a file that ``load`` refuses.
+
+    Good for revoking and for nothing else: who is not named here has been taken off the list,
+    whatever is wrong with other lines.
+
+    Raises:
+        ConfigError: The file cannot be read at all.
+    """
+    data, _ = _read(path)
+    return frozenset(peer for line in _lines(data) if (peer := _peer_of(line)) is not None)
+
+
 def _parse(data: bytes, path: Path) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     seen: dict[PeerId, Entry] = {}

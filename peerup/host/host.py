@@ -89,6 +89,7 @@ class Host:
         self._greeters: list[Callable[[MuxedConnection], Awaitable[object]]] = []
         self._greeted: dict[MuxedConnection, asyncio.Event] = {}
         self._served: dict[MuxedStream, str] = {}
+        self._closing = False
 
     async def __aenter__(self) -> Self:
         await self.tasks.__aenter__()
@@ -106,6 +107,7 @@ class Host:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self._closing = True
         for listener in self._listeners:
             await listener.close()
         open_ones = list(self.connections)
@@ -253,7 +255,8 @@ class Host:
         if conn.limited and not allow_limited:
             raise ResourceLimitError("the relay limits this connection; use allow_limited for it")
         names = [protocols] if isinstance(protocols, str) else list(protocols)
-        stream = await conn.open_stream()
+        async with asyncio.timeout(negotiate.NEGOTIATION_TIMEOUT_S):  # the peer may take none
+            stream = await conn.open_stream()
         if lazy and len(names) == 1 and names[0] in self.peerstore.protocols(conn.peer):
             await negotiate.propose_lazily(stream, names[0])
         else:
@@ -263,6 +266,9 @@ class Host:
     async def adopt(self, conn: MuxedConnection) -> None:
         """Take over a connection that a transport made: serve it until it ends. Idempotent."""
         if conn in self._greeted or conn.is_closed:
+            return
+        if self._closing:
+            conn.close(ConnectionCode.SHUTDOWN)
             return
         if not self.connections.has_room(conn.peer):
             log.info("connection closed: there are too many", extra=_fields(conn))
@@ -350,6 +356,9 @@ class Host:
         registration = self.handlers.find(protocol)
         if registration is None:
             stream.reset(StreamCode.PROTOCOL_NEGOTIATION_FAILED)
+            return
+        if not permits(self.gater.verdict(conn.peer, inbound=conn.inbound), protocol):
+            stream.reset(StreamCode.GATED)  # it has changed its mind while we answered
             return
         self._served[stream] = protocol
         try:

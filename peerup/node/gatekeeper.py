@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from peerup.config import authorized_keys
 from peerup.errors import ConfigError
 from peerup.host.gater import Answer, Only, Verdict
 from peerup.protocols import identify, ping
+from peerup.tasks import contained
 from peerup.wire.circuit import STOP_PROTOCOL
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ WATCH_INTERVAL_S: Final = 1.0  # a change is seen within it; a stat costs micros
 DIALLED: Final = frozenset({identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL})
 RELAY: Final = DIALLED | {STOP_PROTOCOL}
 
-Stamp = tuple[int, int, int] | None
+Stamp = tuple[int, ...] | None
 
 
 class Gatekeeper:
@@ -104,10 +107,17 @@ class Gatekeeper:
             entries = authorized_keys.load(file)
         except ConfigError as why:
             if stamp != self._unreadable:
-                log.error("keeping the list of authorized peers as it was: %s", why)  # noqa: TRY400
+                log.error("the list of authorized peers is damaged and adds nobody: %s", why)  # noqa: TRY400
             self._unreadable = stamp
+            self._take_away(file)
             return
         self._stamp, self._unreadable, self._entries = stamp, (), entries
+
+    def _take_away(self, file: Path) -> None:
+        """Apply what a list that is refused takes away: it may just not add anybody."""
+        with contextlib.suppress(ConfigError):  # not even that can be read
+            named = authorized_keys.still_named(file)
+            self._entries = tuple(entry for entry in self._entries if entry.peer in named)
 
     def _current(self) -> frozenset[PeerId]:
         """Return who is listed and has not expired."""
@@ -118,10 +128,14 @@ class Gatekeeper:
         """Look at the file each second for ever; tell ``on_change`` who was removed."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            before = self._allowed
-            removed = self.refresh()
-            if self._allowed != before:
-                on_change(removed)
+            # Nothing may end this task: without it nobody is ever revoked again.
+            contained(partial(self._look, on_change), lambda: None)
+
+    def _look(self, on_change: Callable[[frozenset[PeerId]], None]) -> None:
+        before = self._allowed
+        removed = self.refresh()
+        if self._allowed != before:
+            on_change(removed)
 
 
 def _stamp_of(file: Path | None) -> Stamp:

@@ -7,7 +7,6 @@ itself, and an aborted connection is aborted on the other side too, never ended 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -24,7 +23,7 @@ from peerup.errors import (
 from peerup.tasks import Supervisor
 from peerup.transport.socket_stream import SocketStream
 from peerup.transport.splice import splice
-from peerup.transport.tcp import connect, prepare
+from peerup.transport.tcp import OUT_OF_RESOURCES, PAUSE_S, connect, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -125,11 +124,30 @@ class LocalPort:
             self._sockets.pop().close()
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # nobody left in the backlog, or no descriptors
-            for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
                 sock, _ = listener.accept()
+            except OSError as why:  # nobody left in the backlog, or no descriptors
+                if why.errno in OUT_OF_RESOURCES:
+                    self._pause(listener, why)
+                return
+            try:
                 prepare(sock)
-                self._tasks.spawn(self._join, SocketStream(sock))
+            except OSError:  # it was reset while it waited
+                sock.close()
+                continue
+            self._tasks.spawn(self._join, SocketStream(sock))
+
+    def _pause(self, listener: socket.socket, why: OSError) -> None:
+        log.warning("cannot accept connections for now: %s", why)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+
+        def resume() -> None:
+            if listener in self._sockets:
+                loop.add_reader(listener.fileno(), self._accept, listener)
+
+        loop.call_later(PAUSE_S, resume)
 
     async def _join(self, local: SocketStream) -> None:
         try:

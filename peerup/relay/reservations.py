@@ -12,6 +12,7 @@ from typing import Final
 
 REFRESH_PART: Final = 0.5  # of a place's time, which leaves as much for trying again
 MIN_REFRESH_S: Final = 5.0  # whatever a relay says, we do not ask in a tight loop
+MAX_REFRESH_S: Final = 1800.0  # ... nor too late, should the two clocks be years apart
 FIRST_RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 4.0  # so that a relay that is back has everybody back within 5 s
 FIRST_REFUSED_RETRY_S: Final = 1.0
@@ -30,7 +31,7 @@ class Attempts:
     def held(self, expires_in: float) -> float:
         """A place is ours for ``expires_in`` seconds; return after how many to refresh it."""
         self.failures = self.refusals = 0
-        return max(expires_in * REFRESH_PART, MIN_REFRESH_S)
+        return min(max(expires_in * REFRESH_PART, MIN_REFRESH_S), MAX_REFRESH_S)
 
     def lost(self, chance: float) -> float:
         """The relay is not there; return after how many seconds to try again.

@@ -28,12 +28,7 @@ DEFAULT_DATAGRAM: Final = 1200  # bytes; every path carries it
 MAX_DATAGRAM: Final = 1452  # what quic-go takes; beyond it packets vanish without a word
 HOSTS: Final = frozenset({"ip4", "ip6", "dns", "dns4", "dns6"})
 WILDCARD: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
-FAMILIES: Final = {
-    "ip4": socket.AF_INET,
-    "dns4": socket.AF_INET,
-    "ip6": socket.AF_INET6,
-    "dns6": socket.AF_INET6,
-}
+FAMILIES: Final = {"dns4": socket.AF_INET, "dns6": socket.AF_INET6}
 
 
 class Quic:
@@ -135,7 +130,12 @@ async def _resolve(addr: Multiaddr) -> tuple[Any, ...]:
     Raises:
         OSError: the name has no address.
     """
-    family = FAMILIES.get(addr.components[0].protocol.name, socket.AF_UNSPEC)
+    kind = addr.components[0].protocol.name
+    if kind == "ip4":
+        return addr.host, addr.port
+    if kind == "ip6":
+        return addr.host, addr.port, 0, 0
+    family = FAMILIES.get(kind, socket.AF_UNSPEC)
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(addr.host, addr.port, family=family, type=socket.SOCK_DGRAM)
     return found[0][4]

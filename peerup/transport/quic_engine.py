@@ -1,13 +1,8 @@
 """The only file that knows aioquic: a QUIC connection as a sans-IO ``Muxer``.
 
-aioquic is a good QUIC and a web client's QUIC; four things differ from what libp2p needs, and
-each is mended here through names that aioquic keeps to itself (pinned by
-``tests/transport/test_aioquic_facts.py``):
-
-- the server has to ask for a certificate, and must not take an empty one;
-- certificates are libp2p's: one, self-signed, with the identity key's signature in it;
-- windows have to follow the reader instead of doubling by themselves;
-- what is queued for sending has to be bounded.
+aioquic was made for the web. The server has to ask for a certificate, and one of libp2p's; windows
+have to follow the reader; what is queued has to be bounded (ADR 13). Names that aioquic keeps to
+itself are pinned by ``tests/transport/test_aioquic_facts.py``.
 
 Spec: libp2p specs, quic/README.md and tls/tls.md; RFC 9000.
 """
@@ -159,12 +154,7 @@ class QuicEngine:
     ) -> QuicEngine:
         """Begin the answer to an Initial that was sent to ``destination_id``.
 
-        Args:
-            certificate: Ours.
-            destination_id: The connection id that the Initial was sent to.
-            now: The time.
-            size: Bytes of the datagrams that we send.
-            retried_from: The id that the client chose before our Retry, None without one.
+        ``retried_from`` is the id that the client chose before our Retry, None without one.
         """
         connection = _Connection(
             configuration=_configuration(certificate, size, client=False),
@@ -192,6 +182,9 @@ class QuicEngine:
             except IndexError:  # a bug of aioquic 1.7 that a peer with two addresses can reach
                 self._quic.close(error_code=QuicErrorCode.INTERNAL_ERROR, frame_type=0)
         self._drain()
+        event = self._quic._close_event
+        if event is not None and not self._quic._close_pending:
+            self._on_terminated(event)  # the peer's close: aioquic reports it a while later
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """Return what is to be sent now, and where to; the first call after ``dial`` too."""
@@ -230,7 +223,7 @@ class QuicEngine:
         return next_id // 4 < self._quic._remote_max_streams_bidi
 
     def open_stream(self) -> int:
-        """Return the id of a new stream; see ``yamux.Session.open_stream``."""
+        """See ``yamux.Session.open_stream``."""
         if self.terminated:
             raise LocalProtocolError("quic: the connection is closed")
         if not self.can_open:
@@ -242,7 +235,7 @@ class QuicEngine:
         return stream_id
 
     def send(self, stream_id: int, data: bytes | memoryview) -> int:
-        """Queue a prefix of ``data`` and return its size; see ``yamux.Session.send``."""
+        """See ``yamux.Session.send``."""
         stream = self._writable(stream_id)
         if stream is None:
             raise LocalProtocolError(f"quic: stream {stream_id} is finished")
@@ -276,6 +269,9 @@ class QuicEngine:
         if stream is None:
             self._consumed.pop(stream_id, None)
             return
+        if len(self._consumed) > 2 * MAX_INBOUND:  # streams that ended in order
+            for gone in self._consumed.keys() - self._quic._streams.keys():
+                del self._consumed[gone]
         total = self._consumed[stream_id] = self._consumed.get(stream_id, 0) + size
         if total + STREAM_WINDOW - stream.max_stream_data_local >= STREAM_WINDOW // 2:
             stream.max_stream_data_local = total + STREAM_WINDOW
@@ -297,8 +293,7 @@ class QuicEngine:
             self._reset.intersection_update(self._quic._streams)
 
     def close(self, code: int = 0) -> None:
-        """Close the connection with a libp2p code; the peer sees it as an application close."""
-        self._quic.close(error_code=code)
+        self._quic.close(error_code=code)  # the peer sees it as an application close
 
     def next_event(self) -> MuxEvent | None:
         return self._events.popleft() if self._events else None
@@ -363,6 +358,8 @@ class QuicEngine:
             self.established = True
 
     def _on_terminated(self, event: quic.ConnectionTerminated) -> None:
+        if self.terminated:
+            return
         self.terminated = True
         self.failure = self.failure or self._quic.refusal or _explain(event)
         code = event.error_code if event.frame_type is None else ConnectionCode.NONE

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from peerup.errors import ConnectionClosedError, PeerupError
+from peerup.tasks import contained
 from peerup.transport.muxed import ConnectionInfo, MuxedConnection
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class QuicLink:
         self._queued = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
         self._conn: MuxedConnection | None = None
         self.handshake: asyncio.Future[None] = self._loop.create_future()
@@ -70,9 +72,13 @@ class QuicLink:
 
     def receive(self, datagrams: list[bytes], address: Address) -> None:
         """Take a batch from the socket."""
-        if not self._ended:
+
+        def work() -> None:
             self.engine.receive(datagrams, address, self._now())
             self._turn()
+
+        if not self._ended:
+            contained(work, self._crashed)
 
     def flush(self) -> None:
         """Transmit once per turn of the event loop, however many calls ask for it."""
@@ -82,7 +88,8 @@ class QuicLink:
 
     def finish(self) -> None:
         self.flush()
-        self._loop.call_later(FINISH_S, self._end)
+        if self._deadline is None and not self._ended:
+            self._deadline = self._loop.call_later(FINISH_S, self._end)
 
     def abort(self, code: int) -> None:
         """Close a connection that nobody has got hold of yet."""
@@ -107,10 +114,18 @@ class QuicLink:
         if engine.terminated:
             self._end()
 
+    def _crashed(self) -> None:
+        """A bug, of ours or aioquic's: this connection is over, and no other notices."""
+        self.engine.failure = self.engine.failure or ConnectionClosedError("an internal error")
+        self.engine.terminated = True
+        self._end()
+
     def _transmit(self) -> None:
         self._queued = False
-        if self._ended:
-            return
+        if not self._ended:
+            contained(self._send_now, self._crashed)
+
+    def _send_now(self) -> None:
         if out := self.engine.datagrams_to_send(self._now()):
             self._send(out)
         if self._conn is not None:
@@ -135,6 +150,9 @@ class QuicLink:
         at, self._timer_at, self._timer = self._timer_at, None, None
         # The loop may call a moment early; the engine must not conclude that nothing is due.
         self._latest = max(self._latest, at or 0.0)
+        contained(self._pass_time, self._crashed)
+
+    def _pass_time(self) -> None:
         self.engine.handle_timer(self._now())
         self._turn()
 
@@ -147,8 +165,9 @@ class QuicLink:
         if self._ended:
             return
         self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._deadline):
+            if handle is not None:
+                handle.cancel()
         if not self.handshake.done():
             self.handshake.set_exception(self._reason())
         if self._conn is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from peerup.transport.base import ByteStream
 
 PIECE: Final = 4 * MAX_PAYLOAD  # bytes moved at once: frames that are full
+MAX_CODE: Final = 2**32 - 1  # QUIC has room for more than yamux
 STALL_S: Final = 300.0  # for which one that has finished its own half may read nothing
 
 
@@ -91,7 +92,9 @@ async def splice(
 def _code_of(why: Exception) -> int:
     if isinstance(why, ResourceLimitError):
         return StreamCode.RESOURCE_LIMIT_EXCEEDED
-    return why.code if isinstance(why, StreamResetError) else StreamCode.NONE
+    if isinstance(why, StreamResetError) and why.code <= MAX_CODE:
+        return why.code
+    return StreamCode.NONE
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> Exception:

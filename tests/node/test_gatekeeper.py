@@ -128,20 +128,29 @@ def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"garbage\n", b"\xff\xfe\n", b"# x\n\0\n"])
-def test_a_list_that_cannot_be_read_changes_nothing_and_is_told_of_once(
+def test_a_damaged_list_lets_in_nobody_that_it_does_not_name_and_is_told_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
     path = list_file(tmp_path, "home", "laptop")
     keeper = Gatekeeper(path)
     write_private(path, damage)
+    assert keeper.refresh() == {LAPTOP}
     for _ in range(5):
         assert keeper.refresh() == frozenset()
-    assert keeper.allowed == {LAPTOP}
-    assert keeper.verdict(STRANGER, inbound=True) is Answer.NO
+    assert keeper.verdict(LAPTOP, inbound=True) is Answer.NO
     assert len(errors_in(caplog)) == 1
-    assert "keeping the list of authorized peers as it was" in caplog.text
-    list_file(tmp_path, "home", "stranger")
+    assert "is damaged and adds nobody" in caplog.text
+    list_file(tmp_path, "home", "laptop")
+    assert keeper.refresh() == frozenset()
+    assert keeper.allowed == {LAPTOP}
+
+
+def test_w06_a_revocation_counts_whatever_is_wrong_with_other_lines(tmp_path: Path) -> None:
+    path = list_file(tmp_path, "home", "laptop", "relay")
+    keeper = Gatekeeper(path)
+    write_private(path, f"{RELAY_PEER}\n{STRANGER}\nno-peer-id\n".encode())
     assert keeper.refresh() == {LAPTOP}
+    assert keeper.allowed == {RELAY_PEER}, "nobody is added by a list that is refused"
 
 
 def test_a_list_that_is_removed_changes_nothing(
@@ -166,11 +175,14 @@ def test_w06_a_revocation_counts_as_soon_as_the_file_can_be_read_again(
     keeper = Gatekeeper(path)
     path.write_text(f"{STRANGER}\n")
     path.chmod(0o666)  # others may write to it: it is not believed
-    assert keeper.refresh() == frozenset()
-    assert keeper.allowed == {LAPTOP, STRANGER}
-    path.chmod(0o600)
     assert keeper.refresh() == {LAPTOP}
-    assert len(errors_in(caplog)) == 1
+    assert keeper.allowed == {STRANGER}
+    path.write_text(f"{STRANGER}\n{LAPTOP}\n")
+    assert keeper.refresh() == frozenset()
+    assert keeper.allowed == {STRANGER}, "what it adds is not believed"
+    path.chmod(0o600)
+    assert keeper.refresh() == frozenset()
+    assert keeper.allowed == {STRANGER, LAPTOP}
 
 
 def in_an_hour(seconds: float = 3600.0) -> str:
@@ -194,7 +206,8 @@ def test_an_entry_expires_while_we_run_even_if_the_file_is_damaged_then(
     keeper = Gatekeeper(path)
     assert keeper.allowed == {LAPTOP, STRANGER}
     if not readable:
-        write_private(path, b"garbage\n")
+        with path.open("a") as file:
+            file.write("garbage\n")
     later = time.time_ns() + 7200 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: later)
     assert keeper.refresh() == {LAPTOP}

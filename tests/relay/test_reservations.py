@@ -18,7 +18,7 @@ chances = st.floats(0, 1)
 
 @pytest.mark.parametrize(
     ("expires_in", "refresh"),
-    [(7200, 3600), (3600, 1800), (600, 300), (240, 120), (60, 30), (10, 5)],
+    [(86400, 1800), (3600, 1800), (600, 300), (240, 120), (60, 30), (10, 5)],
 )
 def test_a_place_is_refreshed_when_half_of_its_time_is_over(
     expires_in: float, refresh: float
