@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from peerup.errors import LimitError, PeerupError
-from peerup.tasks import Supervisor
+from peerup.tasks import Supervisor, contained
 
 if TYPE_CHECKING:
     from tests.sim.clock import RunVirtual
@@ -252,3 +252,31 @@ def test_spawn_takes_any_callable(run: RunVirtual, caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.DEBUG, logger="peerup")
     run(main())
     assert "Work object" in caplog.text
+
+
+def test_contained_work_just_runs() -> None:
+    done: list[str] = []
+    contained(lambda: done.append("worked"), lambda: done.append("cleaned up"))
+    assert done == ["worked"]
+
+
+def test_contained_work_that_crashes_is_loud_and_cleaned_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def work() -> None:
+        raise Broken
+
+    done: list[str] = []
+    contained(work, lambda: done.append("cleaned up"))
+    assert done == ["cleaned up"]
+    assert "work crashed" in caplog.text
+
+
+def test_contained_work_lets_an_interrupt_through() -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        contained(work, lambda: done.append("cleaned up"))
+    assert done == []

@@ -189,3 +189,36 @@ def test_a_link_that_nobody_took_closes_with_its_code(run: RunVirtual) -> None:
         assert near.reason.code == 0x1005
 
     run(main())
+
+
+def test_a_close_by_the_peer_is_noticed_at_once(run: RunVirtual) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = await Pair().connections()
+        began = loop.time()
+        near.close()
+        await far.wait_closed()
+        assert loop.time() - began < 0.1
+
+    run(main())
+
+
+def test_a_bug_in_one_link_ends_that_link_loudly(
+    run: RunVirtual, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pair = Pair()
+        near, far = await pair.connections()
+
+        def crash(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(pair.home.engine, "receive", crash)
+        near.close()
+        await far.wait_closed()
+        assert isinstance(far.reason, ConnectionClosedError)
+        assert pair.home in pair.ended
+        await near.wait_closed()
+
+    run(main())
+    assert "a bug" in caplog.text
