@@ -75,7 +75,10 @@ class Gatekeeper:
         if self._file is None or peer in self._allowed:
             return Answer.YES
         if inbound:
-            return Answer.NO
+            # Who was listed a moment ago need not wait for the next look at the file, which
+            # remains the one to tell of what has changed.
+            self._reload(self._file)
+            return Answer.YES if peer in self._current() else Answer.NO
         return Only(RELAY if peer in self._relays else DIALLED)
 
     def refresh(self) -> frozenset[PeerId]:

@@ -248,3 +248,22 @@ def test_a_change_that_changes_nobody_is_not_told(run: RunVirtual, tmp_path: Pat
             assert told == []
 
     run(main())
+
+
+def test_who_was_listed_a_moment_ago_gets_in_and_the_watcher_is_still_told(
+    run: RunVirtual, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        keeper = Gatekeeper(list_file(tmp_path, "home", "laptop"))
+        told: list[frozenset[PeerId]] = []
+        async with Supervisor() as tasks:
+            tasks.spawn(keeper.watch, told.append)
+            await asyncio.sleep(WATCH_INTERVAL_S / 2)
+            list_file(tmp_path, "home", "stranger")  # and no longer the laptop
+            assert keeper.verdict(STRANGER, inbound=True) is Answer.YES
+            assert told == []
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            assert told == [{LAPTOP}]
+            assert keeper.verdict(LAPTOP, inbound=True) is Answer.NO
+
+    run(main())
