@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Unpack
 import pytest
 
 from interop import go_peer, js_peer, our
-from interop.foreign import circuit_addr
+from interop.foreign import MANUAL, circuit_addr
 from interop.go_peer import GoPeer, RelayService
 from interop.js_peer import JsPeer
 from interop.our import OurPeer
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from interop.foreign import ForeignPeer
+    from interop.foreign import ForeignPeer, ForeignStream
+    from interop.our import OurStream
     from peerup.host.gater import Verdict
     from peerup.transport.quic_endpoint import Counters
     from peerup.wire.peer_id import PeerId
@@ -240,6 +241,22 @@ async def reach(dialler: Role, relay: OurPeer | GoPeer, ours: OurPeer, go: GoPee
     else:
         await ours.reserve(relay.addr)
         await go.connect(circuit_addr(relay.addr, ours.peer))
+
+
+async def joined(role: Role, ours: OurPeer, theirs: ForeignPeer) -> tuple[OurStream, ForeignStream]:
+    """Return the two ends of a new stream, over which one byte has passed each way."""
+    near: OurStream
+    if role is Role.WE_OPEN:
+        near = await ours.open_stream(theirs.peer, MANUAL)
+        far = await theirs.accept_stream()
+    else:
+        far = await theirs.open_stream(ours.peer, MANUAL)
+        await far.write(b">")  # go sends nothing before it
+        near = await ours.accept_stream()
+        assert await near.read() == b">"
+    await near.write(b"<")
+    assert await far.read() == b"<"
+    return near, far
 
 
 class Says:

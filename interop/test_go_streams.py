@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, Lab, Role, Transport, both_dial, both_open, pair, roles
-from interop.foreign import ECHO, HANG, MANUAL, RESET, ForeignStream
+from interop.cells import MIB, Lab, Role, Transport, both_dial, both_open, joined, pair, roles
+from interop.foreign import ECHO, HANG, RESET, ForeignStream
 from interop.go_peer import GoPeer
 from interop.our import OurPeer, OurStream
 from interop.process import CommandError
@@ -29,22 +29,6 @@ ROOM: Final = {  # bytes that a reader who does not read takes, and what we queu
     Transport.TCP: (INITIAL_WINDOW, MAX_QUEUED),
     Transport.QUIC: (GO_QUIC_WINDOW, SEND_BUFFER),
 }
-
-
-async def joined(role: Role, ours: OurPeer, go: GoPeer) -> tuple[OurStream, ForeignStream]:
-    """Return the two ends of a new stream, over which one byte has passed each way."""
-    near: OurStream
-    if role is Role.WE_OPEN:
-        near = await ours.open_stream(go.peer, MANUAL)
-        far = await go.accept_stream()
-    else:
-        far = await go.open_stream(ours.peer, MANUAL)
-        await far.write(b">")  # go sends nothing before it
-        near = await ours.accept_stream()
-        assert await near.read() == b">"
-    await near.write(b"<")
-    assert await far.read() == b"<"
-    return near, far
 
 
 async def nothing_left(ours: OurPeer, go: GoPeer) -> None:

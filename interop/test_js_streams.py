@@ -6,31 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from interop.cells import MIB, JsLab, Role, Transport, both_dial, both_open, roles
-from interop.foreign import ECHO, MANUAL, RESET, ForeignStream
+from interop.cells import MIB, JsLab, Role, Transport, both_dial, both_open, joined, roles
+from interop.foreign import ECHO, RESET
 from interop.process import CommandError
 from peerup.errors import NegotiationError, StreamResetError
 
 if TYPE_CHECKING:
     from interop.conftest import Run
-    from interop.js_peer import JsPeer
-    from interop.our import OurPeer, OurStream
-
-
-async def joined(role: Role, ours: OurPeer, js: JsPeer) -> tuple[OurStream, ForeignStream]:
-    """Return the two ends of a new stream, over which one byte has passed each way."""
-    near: OurStream
-    if role is Role.WE_OPEN:
-        near = await ours.open_stream(js.peer, MANUAL)
-        far = await js.accept_stream()
-    else:
-        far = await js.open_stream(ours.peer, MANUAL)
-        await far.write(b">")
-        near = await ours.accept_stream()
-        assert await near.read() == b">"
-    await near.write(b"<")
-    assert await far.read() == b"<"
-    return near, far
 
 
 @both_dial

@@ -24,8 +24,8 @@ FINISH_S: Final = 1.0  # for the close to be sent, and repeated to a peer that s
 class QuicLink:
     """One connection's place on the event loop.
 
-    ``established`` becomes true, or an error, when the handshake ends; ``connect`` then makes
-    the ``MuxedConnection``.
+    The future ``handshake`` says how the handshake ended; ``connect`` then makes the
+    ``MuxedConnection``.
     """
 
     def __init__(
