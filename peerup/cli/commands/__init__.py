@@ -1,0 +1,34 @@
+"""Every command as a table: its words, its arguments, its help, and where its code is.
+
+The code is named, not imported, so that ``peerup --help`` costs little more than Python
+itself; ``parser.py`` turns the tables into one argparse tree. Each table has a file of its own,
+``model.py`` says what they are made of.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from peerup.cli.commands.access import ACCESS
+from peerup.cli.commands.model import Argument, Command
+from peerup.cli.commands.network import NETWORK
+from peerup.cli.commands.relays import RELAY
+from peerup.cli.commands.services import SERVICES
+from peerup.cli.commands.set_up import SET_UP
+
+__all__ = ["COMMANDS", "COMMON", "GROUPS", "Argument", "Command"]
+
+COMMON: Final = (
+    Argument(("--config",), "configuration file to use, instead of the first one found", "PATH"),
+    Argument(("-v", "--verbose"), "log more, to stderr", action="store_true"),
+)
+
+GROUPS: Final[dict[tuple[str, ...], str]] = {
+    ("auth",): "who may connect to this machine",
+    ("service",): "local TCP services that authorized peers may reach",
+    ("relay",): "run a relay, and say who may use it",
+}
+
+COMMANDS: Final[dict[tuple[str, ...], Command]] = {
+    command.words: command for command in (*SET_UP, *ACCESS, *SERVICES, *NETWORK, *RELAY)
+}

@@ -1,0 +1,46 @@
+"""Commands that set this machine up, and say what it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from peerup.cli.commands.model import LISTEN_HELP, Argument, Command
+
+SET_UP: Final = (
+    Command(
+        ("init",),
+        "peerup.cli.init:run",
+        "create a configuration and an identity",
+        "Create identity.key, authorized_keys and config.yaml in ~/.config/peerup.\n"
+        "Nothing that exists is overwritten.",
+        "peerup init --non-interactive --relay /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW...",
+        (
+            Argument(
+                ("--non-interactive",), "ask nothing; every answer is a flag", action="store_true"
+            ),
+            Argument(
+                ("--relay",),
+                "multiaddr of a relay, with its /p2p/ID; may be given several times",
+                "ADDR",
+                "append",
+            ),
+            Argument(("--listen",), LISTEN_HELP, "ADDR", "append"),
+            Argument(("--no-listen",), "be reachable through relays only", action="store_true"),
+            Argument(("--dir",), "directory to create the files in", "D"),
+        ),
+    ),
+    Command(
+        ("whoami",),
+        "peerup.cli.whoami:run",
+        "print this machine's peer id",
+        "Print the peer id, which others authorize with `peerup auth add`. Creates\nnothing.",
+        "peerup whoami",
+    ),
+    Command(
+        ("version",),
+        "peerup.cli.version:run",
+        "print the version",
+        "Print the versions of peerup and of the Python that runs it.",
+        "peerup version",
+    ),
+)
