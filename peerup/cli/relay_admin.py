@@ -9,12 +9,14 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from peerup.cli import context, json_output, output
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
+from peerup.relay import vouched_file
 from peerup.transport.interfaces import expand
 from peerup.wire import quic_packet
 from peerup.wire.peer_id import PeerId
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from peerup.config.schema import RelayConfig
+    from peerup.relay.vouching import Pair
     from peerup.wire.multiaddr import Multiaddr
 
 POLL: Final = 0.1  # seconds between two looks
@@ -50,23 +53,48 @@ def deauthorize(args: argparse.Namespace) -> int:
     """Shut a peer out."""
     config = context.relay_config(args)
     peer, path = context.peer_id(args.peer), _keys_file(config)
-    if not authorized_keys.remove(path, peer):
+    removed = authorized_keys.remove(path, peer)
+    ended = _take_back(path, peer)
+    if not removed and not ended:
         raise ConfigError(
             f"peer not found: {peer} is not in {path}",
             hint="`peerup relay list-peers` shows who is.",
         )
     output.line(f"Deauthorized: {peer}")
-    output.line(f"  File: {path}")
+    for pair in sorted(ended):
+        who = pair.guest if pair.voucher == peer else pair.voucher
+        output.line(f"  {'No longer vouched for by' if who == pair.voucher else 'So is'}: {who}")
+    output.line(f"  File: {path if removed else vouched_file.beside(path)}")
     return 0
 
 
+def _take_back(keys_file: Path, peer: PeerId) -> frozenset[Pair]:
+    """End every pair that ``peer`` is in, as inviter or as guest, and return them."""
+    path = vouched_file.beside(keys_file)
+    if not path.exists():
+        return frozenset()
+    before, after = vouched_file.update(path, vouched_file.without(peer))
+    return before - after
+
+
 def list_peers(args: argparse.Namespace) -> int:
-    """List who may use the relay."""
+    """List who may use the relay, and for whom they vouch."""
     config = context.relay_config(args)
     entries = _entries(config)
+    comments = {entry.peer: entry.comment for entry in entries}
+    pairs = vouched_file.load(vouched_file.beside(_keys_file(config)))
     for entry in entries:
         output.line(context.describe(entry))
     output.line(f"Total: {len(entries)} peer(s)")
+    for pair in sorted(pairs):
+        name = comments.get(pair.voucher)
+        since = datetime.fromtimestamp(pair.since, UTC)
+        output.line(
+            f"  {pair.guest}  vouched for by {pair.voucher}"
+            f"{f' ({name})' if name else ''} since {since:%Y-%m-%d %H:%M} UTC"
+        )
+    if pairs:
+        output.line(f"Vouched for: {len(pairs)}, each to reach who vouches and nobody else")
     output.line(f"File: {_keys_file(config)}")
     return 0
 

@@ -6,6 +6,7 @@ purpose: when ``enable_connection_gating`` is absent, gating is on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_COUNT: Final = 2**31 - 1  # of anything counted in the file
+MAX_VOUCHED: Final = 1024  # machines that one peer may vouch for, whatever the file says
 
 
 def load_config(path: Path) -> schema.Config:
@@ -80,7 +82,7 @@ def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
         identity=schema.Identity(key_file(root)),
         network=_network(root.section("network")),
         discovery=_discovery(root.section("discovery")),
-        security=_security(root.section("security")),
+        security=_relay_security(root.section("security")),
         resources=_resources(root.section("resources")),
         health=_health(root.section("health")),
         telemetry=_telemetry(root.section("telemetry")),
@@ -168,6 +170,18 @@ def _security(section: Section) -> schema.Security:
             hint="Gating is on unless the file says `enable_connection_gating: false`.",
         )
     return schema.Security(authorized_keys, gating)
+
+
+def _relay_security(section: Section) -> schema.Security:
+    found, vouching, default = _security(section), section.section("vouching"), schema.Vouching()
+    most = vouching.integer("max_per_peer", default=default.max_per_peer, maximum=MAX_VOUCHED)
+    return replace(
+        found,
+        vouching=schema.Vouching(
+            enabled=vouching.flag("enabled", default=default.enabled),
+            max_per_peer=most or default.max_per_peer,
+        ),
+    )
 
 
 def _protocols(section: Section) -> schema.Protocols:

@@ -78,6 +78,16 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouching:
+    """Whether authorized peers may let a machine into a relay by an invite, as far as to them."""
+
+    #: Let them.
+    enabled: bool = True
+    #: For how many machines one peer may vouch.
+    max_per_peer: int = 16
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     """Who may connect."""
 
@@ -85,6 +95,8 @@ class Security:
     authorized_keys_file: Path | None = None
     #: Refuse whoever is not listed. Off only when switched off in so many words.
     enable_connection_gating: bool = True
+    #: Of a relay: whether its peers may vouch for others.
+    vouching: Vouching = field(default_factory=Vouching)
 
 
 @dataclass(frozen=True, slots=True)

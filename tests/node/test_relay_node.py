@@ -14,6 +14,7 @@ from peerup.protocols import identify, ping
 from peerup.relay.client import reserve
 from peerup.relay.quota import RelayLimits
 from peerup.transport.endpoints import CircuitLimits
+from peerup.wire import vouch
 from peerup.wire.circuit import HOP_PROTOCOL
 from peerup.wire.multiaddr import Multiaddr
 from tests.node.town import InTown, Town, relay_config
@@ -111,6 +112,7 @@ def test_it_says_what_go_looks_for_and_serves_nothing_else(in_town: InTown) -> N
         assert laptop.host.peerstore.agent(RELAY) == f"relay-server/{__version__}"
         assert laptop.host.peerstore.protocols(RELAY) == {
             *(identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL, HOP_PROTOCOL),
+            vouch.PROTOCOL,
         }
         assert await ping.ping(laptop.host, conn, [ping.PROTOCOL]) >= 0
         with pytest.raises(NegotiationError):

@@ -1,0 +1,509 @@
+"""A relay that vouches, among hosts: what strangers, holders and guests get, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerup.errors import DialError, NotAuthorizedError, PeerupError, RelayRefusedError
+from peerup.host.handlers import Registration
+from peerup.host.host import Host
+from peerup.protocols import identify, ping
+from peerup.relay import vouch_client, vouched_file
+from peerup.relay.client import CIRCUIT
+from peerup.relay.vouch_server import (
+    HOLDER_S,
+    MAX_PER_SOURCE,
+    MAX_STRANGERS,
+    MAX_STREAMS,
+    REQUEST_TIMEOUT_S,
+    STRANGER_S,
+    too_many,
+)
+from peerup.relay.vouching import VISIT, Pair
+from peerup.transport.messages import expect_message
+from peerup.transport.muxed import MuxedConnection
+from peerup.wire.circuit import HOP_PROTOCOL, Status
+from peerup.wire.delimited import join
+from peerup.wire.protobuf import decode, encode
+from peerup.wire.vouch import PROTOCOL, VouchMessage, VouchStatus, VouchType, hash_of
+from tests.relay.asking import RESERVE, ask_on, connect_to
+from tests.relay.vouching_relay import TICKET, Relay, start_relay
+from tests.world import InWorld, World, echo, memory, peer_of, through, until
+
+RELAY, HOME, LAPTOP = peer_of("relay"), peer_of("home"), peer_of("laptop")
+WEB: Final = "/peerup/web/1.0.0"
+
+
+async def at_relay(host: Host) -> MuxedConnection:
+    return await host.connect(RELAY, [memory(1)], direct=True)
+
+
+async def inviting(world: World, folder: Path, *known: str) -> tuple[Relay, Host]:
+    """The relay, and home, which it knows and which has an invite open there."""
+    relay = await start_relay(world, folder, "home", *known)
+    home = await world.home()
+    home.handle(WEB, Registration(echo, on_limited=True))
+    assert await vouch_client.open_invite(home, await at_relay(home), TICKET, 600) == 600
+    return relay, home
+
+
+async def show(host: Host) -> VouchStatus | None:
+    return await vouch_client.present(host, await at_relay(host), TICKET, HOME)
+
+
+async def pair(home: Host, laptop: Host) -> None:
+    await show(laptop)
+    await vouch_client.confirm(home, await at_relay(home), TICKET, laptop.peer)
+    await vouch_client.close_invite(home, await at_relay(home), TICKET)
+
+
+async def to(source: Host, target: str) -> MuxedConnection:
+    """Dial through the relay; a connection that there is already does not count."""
+    for conn in source.connections.of(peer_of(target)):
+        conn.close()
+    return await source.connect(peer_of(target), [through(RELAY)])
+
+
+# --- strangers ------------------------------------------------------------------------
+
+
+def test_without_an_invite_a_stranger_is_refused_as_ever(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await start_relay(world, tmp_path, "home")
+        await world.home()
+        with pytest.raises(NotAuthorizedError):
+            await at_relay(await world.device("laptop"))
+
+    in_world(main)
+
+
+def test_a_stranger_may_show_a_ticket_and_nothing_else(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        conn = await at_relay(laptop)
+        for protocol in (identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL, HOP_PROTOCOL):
+            with pytest.raises(NotAuthorizedError):
+                await laptop.open_stream_on(conn, protocol)
+        assert await show(laptop) is VouchStatus.OK
+        for protocol in (identify.PROTOCOL, ping.PROTOCOL):
+            with pytest.raises(NotAuthorizedError):
+                await laptop.open_stream_on(conn, protocol)
+
+    in_world(main)
+
+
+def test_what_a_stranger_asks_that_is_not_its_business_is_denied(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    async def main(world: World) -> None:
+        relay, _ = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        conn = await at_relay(laptop)
+        with pytest.raises(RelayRefusedError) as caught:
+            await vouch_client.open_invite(laptop, conn, b"x" * 32, 60)
+        assert caught.value.status == VouchStatus.PERMISSION_DENIED
+        with pytest.raises(RelayRefusedError):
+            await vouch_client.confirm(laptop, conn, TICKET, LAPTOP)
+        await vouch_client.close_invite(laptop, conn, TICKET)
+        assert relay.vouching.inviters == {HOME}
+        assert await vouch_client.partners(laptop, conn) == frozenset()
+
+    in_world(main)
+
+
+def test_a_holder_reaches_its_inviter_once_and_for_a_minute(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path, "other")
+        await world.home("other")
+        laptop = await world.device("laptop")
+        await show(laptop)
+        answer, _ = await ask_on(laptop, await at_relay(laptop), RESERVE)
+        assert answer.status == Status.PERMISSION_DENIED
+        answer, _ = await ask_on(laptop, await at_relay(laptop), connect_to(peer_of("other")))
+        assert answer.status == Status.PERMISSION_DENIED
+        answer, _ = await ask_on(laptop, await at_relay(laptop), connect_to(peer_of("nobody")))
+        assert answer.status == Status.PERMISSION_DENIED  # as if it were there
+        conn = await to(laptop, "home")
+        assert conn.limited
+        began = laptop.clock()
+        await conn.wait_closed()
+        assert VISIT.seconds is not None
+        assert laptop.clock() - began == pytest.approx(VISIT.seconds, abs=2)
+        with pytest.raises(DialError):
+            await to(laptop, "home")
+        await show(laptop)
+        await to(laptop, "home")
+
+    in_world(main)
+
+
+def test_a_stranger_that_shows_nothing_is_sent_away(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        conn = await at_relay(laptop)
+        began = laptop.clock()
+        await conn.wait_closed()
+        assert laptop.clock() - began == pytest.approx(STRANGER_S, abs=2)
+
+    in_world(main)
+
+
+def test_a_holder_does_not_stay_either(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        conn = await at_relay(laptop)
+        await show(laptop)
+        began = laptop.clock()
+        await conn.wait_closed()
+        assert laptop.clock() - began == pytest.approx(HOLDER_S, abs=2)
+
+    in_world(main)
+
+
+@pytest.mark.parametrize("ending", ["closed", "gone", "removed", "expired"])
+def test_when_the_invite_is_over_nobody_stays_on_its_account(
+    in_world: InWorld, tmp_path: Path, ending: str
+) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await show(laptop)
+        through_relay = await to(laptop, "home")
+        if ending == "closed":
+            await vouch_client.close_invite(home, await at_relay(home), TICKET)
+        elif ending == "gone":
+            await world.stop(home)
+        elif ending == "removed":
+            relay.gate.known.clear()
+            relay.host.recheck([HOME])
+        else:
+            await vouch_client.open_invite(home, await at_relay(home), TICKET, 1)
+        async with asyncio.timeout(4.0):
+            await through_relay.wait_closed()
+            await until(lambda: LAPTOP not in relay.host.connections.peers)
+
+    in_world(main)
+
+
+def test_of_many_strangers_from_one_address_the_newest_stay(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    async def main(world: World) -> None:
+        relay, _ = await inviting(world, tmp_path)
+        strangers = [await world.host(f"stranger {n}", identify=False) for n in range(20)]
+        for one in strangers:
+            await at_relay(one)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
+        there = [one for one in strangers if one.peer in relay.host.connections.peers]
+        assert there == strangers[-MAX_PER_SOURCE:]
+        laptop = await world.device("laptop")
+        await show(laptop)  # gets through all the same
+        assert HOME in relay.host.connections.peers
+
+    in_world(main)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.floats(0, 100), st.sampled_from("abcdefghijkl")), max_size=200
+    )
+)
+def test_who_has_to_go(visiting: list[tuple[bool, float, str]]) -> None:
+    tagged: list[Any] = [(*one, number) for number, one in enumerate(visiting)]
+    gone: set[Any] = set(too_many(tagged))
+    kept = [one for one in tagged if one[3] not in gone]
+    assert len(kept) <= MAX_STRANGERS
+    for source in "abcdefghijkl":
+        assert sum(one[2] == source for one in kept) <= MAX_PER_SOURCE
+    for one in tagged:
+        if one[3] in gone:
+            rivals = [other for other in kept if other[2] == one[2]] or kept
+            full = len(kept) == MAX_STRANGERS or len(rivals) == MAX_PER_SOURCE
+            assert full
+    if len({one[2] for one in tagged}) == len(tagged) <= MAX_STRANGERS:
+        assert not gone
+
+
+# --- guests ---------------------------------------------------------------------------
+
+
+def test_a_guest_and_its_inviter_reach_each_other_and_nobody_else(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    async def main(world: World) -> None:
+        _, home = await inviting(world, tmp_path, "other")
+        other = await world.home("other")
+        await pair(home, await world.device("laptop"))
+        await world.stop(world.running[-1])
+        laptop = await world.home("laptop")  # with a place at the relay, now
+        laptop.handle(WEB, echo)
+        assert not (await to(laptop, "home")).limited
+        await laptop.open_stream(HOME, WEB)
+        for conn in home.connections.of(LAPTOP):
+            conn.close()
+        assert await to(home, "laptop")
+        for source, target in ((other, "laptop"), (laptop, "other")):
+            with pytest.raises(DialError, match="PERMISSION_DENIED"):
+                await to(source, target)
+        with pytest.raises(RelayRefusedError):
+            await vouch_client.open_invite(laptop, await at_relay(laptop), b"x" * 32, 60)
+
+    in_world(main)
+
+
+def test_a_pair_outlives_the_relay(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await pair(home, laptop)
+        await world.stop(relay.host)
+        again = await start_relay(world, tmp_path, "home")
+        await until(lambda: HOME in again.host.connections.peers, within=30)
+        await asyncio.sleep(1)
+        assert await to(laptop, "home")
+
+    in_world(main)
+
+
+def test_a_pair_whose_inviter_the_relay_lost_meanwhile_is_not_revived(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await pair(home, laptop)
+        await world.stop(relay.host)
+        again = await start_relay(world, tmp_path, "other")
+        assert vouched_file.load(again.file) == frozenset()
+        again.gate.known.add(HOME)
+        with pytest.raises(NotAuthorizedError):
+            await at_relay(laptop)
+
+    in_world(main)
+
+
+@pytest.mark.parametrize("who", ["home", "laptop", "operator", "relay"])
+def test_a_pair_ends_when_one_of_them_says_so(in_world: InWorld, tmp_path: Path, who: str) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await pair(home, laptop)
+        conn = await to(laptop, "home")
+        if who == "home":
+            assert await vouch_client.partners(home, await at_relay(home)) == {LAPTOP}
+            await vouch_client.revoke(home, await at_relay(home), LAPTOP)
+        elif who == "laptop":
+            assert await vouch_client.partners(laptop, await at_relay(laptop)) == {HOME}
+            await vouch_client.revoke(laptop, await at_relay(laptop), HOME)
+        elif who == "operator":  # with a command, beside the running relay
+            vouched_file.update(relay.file, vouched_file.without(LAPTOP))
+        else:  # whose list lost home
+            relay.gate.known.clear()
+            relay.vouch.forget([HOME])
+        async with asyncio.timeout(2.0):
+            await conn.wait_closed()
+        with pytest.raises((NotAuthorizedError, DialError)):
+            await to(laptop, "home")
+        assert vouched_file.load(relay.file) == frozenset()
+
+    in_world(main)
+
+
+def test_nobody_ends_the_pair_of_others(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path, "other")
+        await pair(home, await world.device("laptop"))
+        other = await world.device("other")
+        await vouch_client.revoke(other, await at_relay(other), LAPTOP)
+        await vouch_client.revoke(other, await at_relay(other), HOME)
+        assert relay.vouching.is_pair(HOME, LAPTOP)
+
+    in_world(main)
+
+
+# --- the file -------------------------------------------------------------------------
+
+
+def test_a_file_that_gets_damaged_vouches_for_nobody_and_heals(
+    in_world: InWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await pair(home, laptop)
+        conn = await to(laptop, "home")
+        good = relay.file.read_bytes()
+        relay.file.write_bytes(good[:30])
+        async with asyncio.timeout(2.0):
+            await conn.wait_closed()
+        with pytest.raises(RelayRefusedError) as caught:
+            await vouch_client.open_invite(home, await at_relay(home), TICKET, 60)
+        assert caught.value.status == VouchStatus.UNAVAILABLE
+        assert relay.file.read_bytes() == good[:30]
+        await asyncio.sleep(10)
+        assert caplog.text.count("nobody is vouched for: ") == 1
+        relay.file.write_bytes(good)
+        await asyncio.sleep(2)
+        assert await to(laptop, "home")
+
+    in_world(main)
+
+
+def test_a_relay_starts_beside_a_damaged_file(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        (tmp_path / "vouched.json").write_text("{")
+        relay = await start_relay(world, tmp_path, "home")
+        await world.home()  # who is authorized notices nothing
+        assert not relay.vouching.usable
+
+    in_world(main)
+
+
+def test_what_cannot_be_saved_is_not_confirmed(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await show(laptop)
+        relay.file.mkdir()
+        with pytest.raises(RelayRefusedError) as caught:
+            await vouch_client.confirm(home, await at_relay(home), TICKET, LAPTOP)
+        assert caught.value.status == VouchStatus.UNAVAILABLE
+        assert relay.vouching.pairs == frozenset()
+
+    in_world(main)
+
+
+# --- requests -------------------------------------------------------------------------
+
+
+async def answer_to(host: Host, data: bytes) -> VouchMessage:
+    stream = await host.open_stream_on(await at_relay(host), PROTOCOL)
+    async with stream:
+        await stream.write(data)
+        return decode(VouchMessage, await expect_message(stream, 4096))
+
+
+BROKEN: Final = [
+    join(b""),  # a status
+    join(b"\xff"),
+    join(b"\x08\x63"),  # a request that nobody knows
+    join(encode(VouchMessage(VouchType.OPEN, ticket=b"short", seconds=60))),
+    join(encode(VouchMessage(VouchType.PRESENT, ticket=TICKET))),
+    join(encode(VouchMessage(VouchType.PRESENT, ticket=TICKET, peer=b"nobody"))),
+    join(encode(VouchMessage(VouchType.CONFIRM, ticket=bytes(32), peer=b""))),
+    join(encode(VouchMessage(VouchType.REVOKE))),
+    b"\xff" * 20,
+    join(bytes(5000)),
+]
+
+
+@pytest.mark.parametrize("data", BROKEN, ids=range(len(BROKEN)))
+def test_what_makes_no_sense_gets_its_status(
+    in_world: InWorld, tmp_path: Path, data: bytes
+) -> None:
+    async def main(world: World) -> None:
+        await start_relay(world, tmp_path, "home")
+        answer = await answer_to(await world.host("home"), data)
+        assert answer.status == VouchStatus.MALFORMED_MESSAGE
+
+    in_world(main)
+
+
+@given(data=st.binary(max_size=100))
+def test_any_request_is_answered_with_a_status(in_world: InWorld, data: bytes) -> None:
+    async def main(world: World) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            await start_relay(world, Path(folder), "home")
+            answer = await answer_to(await world.host("home", identify=False), join(data))
+            assert answer.status in set(VouchStatus)
+
+    in_world(main)
+
+
+def test_who_asks_nothing_is_not_waited_for(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        conn = await at_relay(laptop)
+        began = laptop.clock()
+        streams = [await laptop.open_stream_on(conn, PROTOCOL) for _ in range(MAX_STREAMS)]
+        with pytest.raises(PeerupError):
+            await laptop.open_stream_on(conn, PROTOCOL)
+        with pytest.raises(PeerupError):
+            await streams[0].read()
+        assert laptop.clock() - began == pytest.approx(REQUEST_TIMEOUT_S, abs=1)
+
+    in_world(main)
+
+
+def test_nobody_vouches_through_another_relay(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay = await start_relay(world, tmp_path, "home")
+        second, _ = await world.relay(name="second", at=9)
+        relay.host.add_transport(world.network.transport(relay.host.local))
+        home = await world.device("home")
+        from peerup.relay.autorelay import AutoRelay  # noqa: PLC0415
+        from peerup.relay.client import Circuits  # noqa: PLC0415
+
+        Circuits(relay.host)
+        relay.gate.known.add(second.peer)
+        places = AutoRelay(relay.host, {second.peer: [memory(9)]})
+        await until(lambda: places.held)
+        conn = await home.connect(RELAY, [memory(9).with_peer(second.peer) / CIRCUIT])
+        assert conn.relayed
+        with pytest.raises(RelayRefusedError) as caught:
+            await vouch_client.open_invite(home, conn, TICKET, 60)
+        assert caught.value.status == VouchStatus.PERMISSION_DENIED
+        places.close()
+
+    in_world(main)
+
+
+def test_every_step_is_in_the_log(
+    in_world: InWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(world: World) -> None:
+        _, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        with pytest.raises(RelayRefusedError):
+            await vouch_client.present(laptop, await at_relay(laptop), b"x" * 32, HOME)
+        await pair(home, laptop)
+        await vouch_client.revoke(home, await at_relay(home), LAPTOP)
+
+    with caplog.at_level(logging.INFO):
+        in_world(main)
+    said = [record.getMessage() for record in caplog.records if "vouch_server" in record.name]
+    assert said == [
+        "invite opened",
+        "ticket shown: refused",
+        "ticket shown",
+        "peer vouched for",
+        "invite closed",
+        "vouching ended",
+        "vouching taken back",
+    ]
+
+
+def test_the_hash_alone_is_what_the_relay_holds(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        assert list(relay.vouching._invites) == [hash_of(TICKET)]
+        await pair(home, await world.device("laptop"))
+        assert TICKET.hex().encode() not in relay.file.read_bytes()
+        assert vouched_file.load(relay.file) == {Pair(HOME, LAPTOP, 0)}
+
+    in_world(main)

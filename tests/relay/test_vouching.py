@@ -1,0 +1,438 @@
+"""Who gets how far on whose word: the decisions, one by one and in any order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from peerup.relay.quota import Terms
+from peerup.relay.vouching import (
+    MAX_HOLDERS,
+    MAX_METERED,
+    MAX_OPEN,
+    MAX_OPEN_PER_PEER,
+    MAX_OPEN_S,
+    MAX_SHOWN,
+    MAX_VOUCHERS,
+    SHOW_BURST,
+    SHOWS_PER_S,
+    VISIT,
+    Pair,
+    Standing,
+    Vouching,
+)
+from peerup.wire.peer_id import PeerId
+from peerup.wire.vouch import VouchStatus, hash_of
+from tests.world import peer_of
+
+HOME, OTHER = peer_of("home"), peer_of("other")
+LAPTOP, PHONE, THIEF = peer_of("laptop"), peer_of("phone"), peer_of("thief")
+TICKET: Final = b"t" * 32
+USUAL: Final = Terms(None, None)
+HERE: Final = "192.0.2.1"
+
+
+class Relay(Vouching):
+    """Decisions with a list of authorized peers that a test may change."""
+
+    def __init__(self, *known: PeerId, most: int = 16) -> None:
+        self.known = set(known or (HOME, OTHER))
+        super().__init__(lambda peer: peer in self.known, most)
+
+    def invite(self, inviter: PeerId = HOME, ticket: bytes = TICKET, now: float = 0.0) -> None:
+        assert self.open(inviter, hash_of(ticket), 600, now) == (VouchStatus.OK, 600)
+
+    def show(
+        self,
+        joiner: PeerId = LAPTOP,
+        inviter: PeerId = HOME,
+        ticket: bytes = TICKET,
+        now: float = 1.0,
+        source: str = HERE,
+    ) -> VouchStatus:
+        return self.present(joiner, inviter, ticket, source, now)
+
+    def confirm(self, guest: PeerId = LAPTOP, inviter: PeerId = HOME, now: float = 2.0) -> None:
+        assert self.may_confirm(inviter, hash_of(TICKET), guest, now) is VouchStatus.OK
+        self.replace(self.pairs | {Pair(inviter, guest, 0)})
+        self.confirmed(hash_of(TICKET), guest)
+
+    def lets(self, source: PeerId, target: PeerId, now: float = 3.0) -> Terms | None:
+        return self.circuit(source, target, USUAL, now)
+
+
+def paired() -> Relay:
+    relay = Relay()
+    relay.invite()
+    assert relay.show() is VouchStatus.OK
+    relay.confirm()
+    relay.close(HOME, hash_of(TICKET))
+    return relay
+
+
+# --- an invite from beginning to end --------------------------------------------------
+
+
+def test_who_nobody_knows_becomes_a_guest_step_by_step() -> None:
+    relay = Relay()
+    assert relay.standing(LAPTOP, 0) is Standing.NOBODY
+    relay.invite()
+    assert relay.standing(LAPTOP, 0) is Standing.STRANGER
+    assert relay.lets(LAPTOP, HOME) is None
+    assert relay.show() is VouchStatus.OK
+    assert relay.standing(LAPTOP, 1) is Standing.HOLDER
+    assert not relay.may_reserve(LAPTOP)
+    assert relay.lets(LAPTOP, HOME) == VISIT
+    relay.circuit_opened(LAPTOP, HOME, 1)
+    assert relay.lets(LAPTOP, HOME) is None  # one circuit
+    relay.confirm()
+    assert relay.standing(LAPTOP, 2) is Standing.GUEST
+    assert relay.lets(LAPTOP, HOME) == relay.lets(HOME, LAPTOP) == USUAL
+    assert relay.may_reserve(LAPTOP)
+
+
+def test_a_guest_reaches_its_inviter_and_nobody_else() -> None:
+    relay = paired()
+    relay.replace(relay.pairs | {Pair(HOME, PHONE, 0)})
+    for source, target in [
+        (LAPTOP, OTHER),
+        (OTHER, LAPTOP),
+        (LAPTOP, PHONE),  # not even a guest of the same
+        (PHONE, LAPTOP),
+        (LAPTOP, THIEF),
+    ]:
+        assert relay.lets(source, target) is None, f"{source} to {target}"
+    assert relay.lets(HOME, OTHER) == USUAL
+
+
+def test_a_guest_vouches_for_nobody() -> None:
+    relay = paired()
+    refused = relay.open(LAPTOP, hash_of(b"u" * 32), 600, 5.0)
+    assert refused == (VouchStatus.PERMISSION_DENIED, 0.0)
+    assert relay.may_confirm(LAPTOP, hash_of(TICKET), PHONE, 5.0) is VouchStatus.PERMISSION_DENIED
+
+
+def test_who_is_authorized_needs_no_ticket_and_no_pair() -> None:
+    relay = Relay(HOME, LAPTOP)
+    relay.invite()
+    assert relay.show(ticket=b"x" * 32) is VouchStatus.NOT_NEEDED
+    assert relay.standing(LAPTOP, 1) is Standing.AUTHORIZED
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 2) is VouchStatus.NOT_NEEDED
+
+
+def test_an_inviter_that_is_removed_takes_its_guests_with_it() -> None:
+    relay = paired()
+    relay.known.remove(HOME)
+    assert relay.standing(LAPTOP, 5) is Standing.NOBODY
+    assert relay.lets(LAPTOP, HOME) is None
+    assert not relay.may_reserve(LAPTOP)
+    assert relay.orphans == {HOME}
+
+
+def test_an_inviter_that_is_removed_has_no_open_invite_either() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.show()
+    relay.known.remove(HOME)
+    assert relay.standing(LAPTOP, 1) is Standing.NOBODY
+    assert relay.lets(LAPTOP, HOME) is None
+    relay.known.add(HOME)
+    relay.expire(1)
+    relay.known.remove(HOME)
+    relay.expire(1)
+    relay.known.add(HOME)
+    assert relay.show(PHONE) is VouchStatus.UNKNOWN_TICKET
+
+
+# --- tickets --------------------------------------------------------------------------
+
+
+def test_a_ticket_is_good_until_it_expires_and_not_a_moment_longer() -> None:
+    relay = Relay()
+    relay.invite()
+    assert relay.show(now=599.9) is VouchStatus.OK
+    assert relay.lets(LAPTOP, HOME, 599.9) == VISIT
+    assert relay.lets(LAPTOP, HOME, 600.0) is None
+    assert relay.standing(LAPTOP, 600.0) is Standing.NOBODY
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 600.0) is VouchStatus.PERMISSION_DENIED
+    assert relay.show(now=600.0) is VouchStatus.UNKNOWN_TICKET
+
+
+def test_a_ticket_for_another_inviter_is_unknown() -> None:
+    relay = Relay()
+    relay.invite()
+    assert relay.show(inviter=OTHER) is VouchStatus.UNKNOWN_TICKET
+    relay.invite(OTHER, b"o" * 32)
+    assert relay.show(inviter=OTHER, ticket=b"o" * 32) is VouchStatus.OK
+    assert relay.lets(LAPTOP, OTHER) == VISIT
+    assert relay.lets(LAPTOP, HOME) is None
+
+
+def test_the_hash_of_a_ticket_is_no_ticket() -> None:
+    relay = Relay()
+    relay.invite()
+    assert relay.show(ticket=hash_of(TICKET)) is VouchStatus.UNKNOWN_TICKET
+
+
+def test_a_ticket_that_served_serves_nobody_else() -> None:
+    relay = Relay()
+    relay.invite()
+    assert relay.show(LAPTOP) is relay.show(THIEF) is VouchStatus.OK
+    relay.confirm()
+    assert relay.standing(THIEF, 3) is Standing.STRANGER
+    assert relay.lets(THIEF, HOME) is None
+    assert relay.show(THIEF) is VouchStatus.UNKNOWN_TICKET
+    denied = relay.may_confirm(HOME, hash_of(TICKET), THIEF, 3)
+    assert denied is VouchStatus.PERMISSION_DENIED
+
+
+def test_who_has_joined_may_show_it_again() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.show()
+    relay.confirm()
+    assert relay.show() is VouchStatus.PAIRED
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 3) is VouchStatus.PAIRED
+    relay.close(HOME, hash_of(TICKET))
+    assert relay.show(now=10_000) is VouchStatus.PAIRED  # also when the invite is long over
+
+
+def test_nobody_is_confirmed_who_has_not_shown_the_ticket() -> None:
+    relay = Relay()
+    relay.invite()
+    denied = relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 1)
+    assert denied is VouchStatus.PERMISSION_DENIED
+    relay.show()
+    assert relay.may_confirm(OTHER, hash_of(TICKET), LAPTOP, 1) is VouchStatus.PERMISSION_DENIED
+
+
+def test_a_ticket_has_few_holders_and_is_shown_a_few_times() -> None:
+    relay = Relay()
+    relay.invite()
+    for number in range(MAX_HOLDERS):
+        assert relay.show(peer_of(f"{number}"), source=f"{number}") is VouchStatus.OK
+    assert relay.show(LAPTOP) is VouchStatus.UNKNOWN_TICKET
+    for number in range(MAX_SHOWN - MAX_HOLDERS):
+        assert relay.show(peer_of("0"), source=f"s{number}") is VouchStatus.OK
+    assert relay.show(peer_of("0"), source="new") is VouchStatus.UNKNOWN_TICKET
+
+
+def test_each_showing_is_good_for_one_more_circuit() -> None:
+    relay = Relay()
+    relay.invite()
+    for _ in range(3):
+        assert relay.show() is VouchStatus.OK
+        assert relay.lets(LAPTOP, HOME) == VISIT
+        relay.circuit_opened(LAPTOP, HOME, 1)
+        assert relay.lets(LAPTOP, HOME) is None
+
+
+def test_guesses_from_one_address_are_slow() -> None:
+    relay = Relay()
+    relay.invite()
+    for number in range(SHOW_BURST):
+        assert relay.show(ticket=bytes([number]) * 32) is VouchStatus.UNKNOWN_TICKET
+    assert relay.show(PHONE) is VouchStatus.BUSY  # whoever asks from there
+    assert relay.show(PHONE, source="192.0.2.2") is VouchStatus.OK
+    assert relay.show(now=1.0 + 1 / SHOWS_PER_S) is VouchStatus.OK
+
+
+def test_the_rates_of_all_addresses_take_bounded_room() -> None:
+    relay = Relay()
+    for number in range(MAX_METERED + 100):
+        relay.show(source=f"{number}")
+    assert len(relay._meters) == MAX_METERED
+
+
+# --- caps on inviters -----------------------------------------------------------------
+
+
+def test_only_who_is_authorized_opens_an_invite() -> None:
+    relay = Relay()
+    refused = relay.open(THIEF, hash_of(TICKET), 600, 0)
+    assert refused == (VouchStatus.PERMISSION_DENIED, 0.0)
+    assert relay.standing(LAPTOP, 0) is Standing.NOBODY
+
+
+def test_an_invite_of_another_cannot_be_taken_over_or_closed() -> None:
+    relay = Relay()
+    relay.invite()
+    assert relay.open(OTHER, hash_of(TICKET), 600, 0)[0] is VouchStatus.PERMISSION_DENIED
+    relay.close(OTHER, hash_of(TICKET))
+    assert relay.show() is VouchStatus.OK
+    relay.close(HOME, hash_of(TICKET))
+    assert relay.standing(LAPTOP, 1) is Standing.NOBODY
+
+
+def test_opening_again_keeps_what_was_shown() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.show()
+    relay.invite(now=300.0)
+    assert relay.lets(LAPTOP, HOME, 800.0) == VISIT
+
+
+def test_an_inviter_that_leaves_ends_its_invites() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.invite(OTHER, b"o" * 32)
+    assert relay.inviters == {HOME, OTHER}
+    relay.left(HOME)
+    assert relay.inviters == {OTHER}
+    assert relay.show() is VouchStatus.UNKNOWN_TICKET
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 1.0), (60, 60.0), (10**12, MAX_OPEN_S)])
+def test_no_invite_is_open_for_longer_than_a_day(asked: float, given: float) -> None:
+    assert Relay().open(HOME, hash_of(TICKET), asked, 0) == (VouchStatus.OK, given)
+
+
+def test_one_inviter_has_few_invites_open_and_all_together_have_some() -> None:
+    relay = Relay(*(peer_of(f"{n}") for n in range(MAX_OPEN)), HOME)
+    for number in range(MAX_OPEN_PER_PEER):
+        relay.invite(ticket=bytes([number]) * 32)
+    assert relay.open(HOME, hash_of(TICKET), 600, 0) == (VouchStatus.FULL, 0.0)
+    assert relay.open(HOME, hash_of(bytes(32)), 600, 0)[0] is VouchStatus.OK  # which it has
+    for number in range(MAX_OPEN - MAX_OPEN_PER_PEER):
+        relay.invite(peer_of(f"{number}"), (1000 + number).to_bytes(32, "big"))
+    last = peer_of(f"{MAX_OPEN - 1}")
+    assert relay.open(last, hash_of(TICKET), 600, 0) == (VouchStatus.FULL, 0.0)
+    assert relay.open(last, hash_of(TICKET), 600, 600)[0] is VouchStatus.OK  # the others are over
+
+
+def test_one_inviter_vouches_for_as_many_as_is_configured() -> None:
+    relay = Relay(HOME, OTHER, most=2)
+    relay.invite()
+    relay.show()
+    relay.replace({Pair(HOME, PHONE, 0), Pair(HOME, THIEF, 0)})
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 2) is VouchStatus.FULL
+    assert relay.open(HOME, hash_of(b"n" * 32), 600, 2) == (VouchStatus.FULL, 0.0)
+    relay.replace({Pair(HOME, PHONE, 0), Pair(OTHER, THIEF, 0)})
+    relay.confirm()
+
+
+def test_one_guest_is_vouched_for_by_few() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.show()
+    relay.replace(Pair(peer_of(f"{n}"), LAPTOP, 0) for n in range(MAX_VOUCHERS))
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 2) is VouchStatus.FULL
+
+
+def test_without_a_place_to_keep_pairs_nothing_is_opened_or_confirmed() -> None:
+    relay = Relay()
+    relay.invite()
+    relay.show()
+    relay.usable = False
+    assert relay.may_confirm(HOME, hash_of(TICKET), LAPTOP, 2) is VouchStatus.UNAVAILABLE
+    assert relay.open(OTHER, hash_of(b"o" * 32), 600, 2) == (VouchStatus.UNAVAILABLE, 0.0)
+
+
+def test_who_loses_a_pair_is_told_of() -> None:
+    relay = paired()
+    assert relay.partners(HOME) == {LAPTOP}
+    assert relay.partners(LAPTOP) == {HOME}
+    assert relay.replace(relay.pairs) == frozenset()
+    relay.replace({*relay.pairs, Pair(OTHER, LAPTOP, 0)})
+    assert relay.replace({Pair(OTHER, LAPTOP, 0)}) == {LAPTOP}
+    relay.known.add(LAPTOP)
+    assert relay.replace(()) == frozenset()  # it does not depend on pairs any more
+
+
+@given(
+    first=st.builds(Terms, st.none() | st.floats(1, 100), st.none() | st.integers(1, 100)),
+    second=st.builds(Terms, st.none() | st.floats(1, 100), st.none() | st.integers(1, 100)),
+)
+def test_the_stricter_of_two_terms(first: Terms, second: Terms) -> None:
+    both = first.within(second)
+    assert both == second.within(first)
+    assert both.within(first) == both
+    assert (both.seconds is None) is (first.seconds is second.seconds is None)
+
+
+# --- in any order ---------------------------------------------------------------------
+
+PEERS: Final = (HOME, OTHER, LAPTOP, PHONE, THIEF)
+peers = st.sampled_from(PEERS)
+tickets = st.sampled_from([bytes([n]) * 32 for n in range(3)])
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Requests of anybody in any order, beside a record of who really showed what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relay = Relay(most=2)
+        self.now = 0.0
+        self.shown: set[tuple[PeerId, PeerId]] = set()
+        self.confirmed: set[tuple[PeerId, PeerId]] = set()
+
+    @rule(inviter=peers, ticket=tickets, seconds=st.integers(0, 100))
+    def opens(self, inviter: PeerId, ticket: bytes, seconds: int) -> None:
+        status, _ = self.relay.open(inviter, hash_of(ticket), seconds, self.now)
+        assert status is not VouchStatus.OK or inviter in self.relay.known
+
+    @rule(inviter=peers, ticket=tickets)
+    def closes(self, inviter: PeerId, ticket: bytes) -> None:
+        self.relay.close(inviter, hash_of(ticket))
+
+    @rule(joiner=peers, inviter=peers, ticket=tickets, source=st.sampled_from("abc"))
+    def presents(self, joiner: PeerId, inviter: PeerId, ticket: bytes, source: str) -> None:
+        if self.relay.present(joiner, inviter, ticket, source, self.now) is VouchStatus.OK:
+            self.shown.add((inviter, joiner))
+
+    @rule(inviter=peers, guest=peers, ticket=tickets)
+    def confirms(self, inviter: PeerId, guest: PeerId, ticket: bytes) -> None:
+        status = self.relay.may_confirm(inviter, hash_of(ticket), guest, self.now)
+        if status is VouchStatus.OK:
+            assert (inviter, guest) in self.shown
+            self.relay.replace(self.relay.pairs | {Pair(inviter, guest, 0)})
+            self.relay.confirmed(hash_of(ticket), guest)
+            self.confirmed.add((inviter, guest))
+
+    @rule(peer=peers)
+    def operator_changes_its_mind(self, peer: PeerId) -> None:
+        self.relay.known ^= {peer}
+
+    @rule(peer=peers)
+    def revokes(self, peer: PeerId) -> None:
+        self.relay.replace(pair for pair in self.relay.pairs if not pair.names(peer))
+        self.confirmed = {pair for pair in self.confirmed if peer not in pair}
+
+    @rule(source=peers, to=peers)
+    def connects(self, source: PeerId, to: PeerId) -> None:
+        target = to
+        known = self.relay.known
+        terms = self.relay.circuit(source, target, USUAL, self.now)
+        if terms is None:
+            return
+        self.relay.circuit_opened(source, target, self.now)
+        if terms == USUAL:
+            pairs = {(source, target), (target, source)} & self.confirmed
+            assert {source, target} <= known or any(pair[0] in known for pair in pairs)
+        else:
+            assert (target, source) in self.shown
+            assert target in known
+
+    @rule(seconds=st.floats(0, 200))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def nobody_is_more_than_what_somebody_authorized_says(self) -> None:
+        for peer in PEERS:
+            standing = self.relay.standing(peer, self.now)
+            vouchers = {pair[0] for pair in self.confirmed if pair[1] == peer}
+            assert (standing is Standing.AUTHORIZED) is (peer in self.relay.known)
+            if standing is Standing.GUEST:
+                assert vouchers & self.relay.known
+            if standing is Standing.HOLDER:
+                assert any(pair[1] == peer for pair in self.shown)
+
+
+AnyOrder.TestCase.settings = settings(stateful_step_count=30)
+TestAnyOrder = AnyOrder.TestCase
