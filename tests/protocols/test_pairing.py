@@ -392,8 +392,7 @@ def test_a_joiner_that_talks_on_is_not_done(in_world: InWorld) -> None:
 
 def test_a_joiner_waits_for_the_end_no_longer_than_needed(in_world: InWorld) -> None:
     async def main(world: World) -> None:
-        desk, guest = await set_out(world)
-        began = guest.host.clock()
+        (desk, guest), began = await set_out(world), world.running[0].clock()
         await guest.join()
         await until(lambda: desk.invite.is_over)
         assert guest.host.clock() - began < 1.0
