@@ -15,6 +15,8 @@ from peerup.host.host import Host
 from peerup.host.peerstore import FOREVER
 from peerup.node import services
 from peerup.node.gatekeeper import Gatekeeper
+from peerup.node.presence import presence
+from peerup.node.withdrawal import Withdrawal
 from peerup.protocols import ping
 from peerup.protocols.identify import Identify
 from peerup.relay.autorelay import AutoRelay
@@ -62,6 +64,7 @@ class Node:
             agent=f"peerup/{__version__}",
         )
         self.relays: AutoRelay | None = None
+        self._withdrawal = Withdrawal(self.host, lambda: self.gatekeeper.allowed)
         self._stack = AsyncExitStack()
 
     @property
@@ -77,6 +80,8 @@ class Node:
         host = self.host
         await self._stack.__aenter__()
         try:
+            if self._serving:
+                self._stack.enter_context(presence(self.config.identity.key_file))
             self._prepare()
             await self._stack.enter_async_context(host)
             for relay, addrs in self._relays.items():
@@ -84,9 +89,10 @@ class Node:
             await self._stack.enter_async_context(Identify(host))
             if self._serving:
                 await self._listen(self.config.network.listen_addresses)
-                self.relays = AutoRelay(host, self._relays)
+                then = self._withdrawal.at if self.gatekeeper.enforcing else None
+                self.relays = AutoRelay(host, self._relays, then)
                 self._stack.callback(self.relays.close)
-            host.tasks.spawn(self.gatekeeper.watch, host.recheck)
+            host.tasks.spawn(self.gatekeeper.watch, self._on_change)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -118,6 +124,12 @@ class Node:
                 await self.host.listen(addr)
             except OSError as why:
                 raise cannot_listen(addr, why) from why
+
+    def _on_change(self, removed: frozenset[PeerId]) -> None:
+        """Apply a change of our list, here and at the relays that know of it."""
+        self.host.recheck(removed)
+        if self.relays is not None:
+            self._withdrawal.of(removed, self.relays.held)
 
     def resolve(self, target: str) -> PeerId:
         """Return the peer that the user means by a name or a peer id.
