@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from peerup.cli import context, output, qr, runner
-from peerup.config.text import clean_name
+from peerup.config.text import clean_name, shown
 from peerup.config.units import format_duration
 from peerup.errors import ConfigError, UsageError
 from peerup.node.pairing import Inviting
@@ -42,7 +42,7 @@ def own_name(args: argparse.Namespace) -> str:
     name: str = args.name
     if not name or clean_name(name) != name:
         raise UsageError(
-            f"{name!r} cannot be a name",
+            f"{shown(name)} cannot be a name",
             hint="Allowed are up to 64 letters a to z, digits, and . _ -",
         )
     return name

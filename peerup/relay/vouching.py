@@ -238,7 +238,8 @@ class Vouching:
 
     def circuit(self, source: PeerId, target: PeerId, usual: Terms, now: float) -> Terms | None:
         """Return what a circuit may use, None if there may be none."""
-        if self._authorized(source) and self._authorized(target):
+        # A target that is nothing here holds no place, and who is authorized is to hear that.
+        if self._authorized(source) and (self._authorized(target) or not self.guest_of(target)):
             return usual
         if self.is_pair(source, target) or self.is_pair(target, source):
             return usual

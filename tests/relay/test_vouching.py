@@ -108,6 +108,12 @@ def test_a_guest_reaches_its_inviter_and_nobody_else() -> None:
     assert relay.lets(HOME, OTHER) == USUAL
 
 
+def test_who_is_nothing_here_is_for_the_quota_to_refuse() -> None:
+    relay = paired()
+    assert relay.lets(OTHER, THIEF) == USUAL  # and then there is no place
+    assert relay.lets(LAPTOP, THIEF) is None
+
+
 def test_a_guest_vouches_for_nobody() -> None:
     relay = paired()
     refused = relay.open(LAPTOP, hash_of(b"u" * 32), 600, 5.0)
