@@ -55,8 +55,8 @@ async def _invite(config: Config, name: str, ttl: float, *, plain: bool) -> int:
             _show(inviting.code, ttl, plain=plain)
             if not inviting.vouched:
                 output.progress(
-                    "This relay lets in only machines that it knows. If it does not know the other "
-                    "one, its operator has to run:"
+                    "This relay does not vouch. If it serves only machines that it knows, and not "
+                    "the other one, its operator has to run:"
                 )
                 output.progress(
                     "  peerup relay authorize ID    # what `peerup whoami` prints there"

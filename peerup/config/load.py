@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_COUNT: Final = 2**31 - 1  # of anything counted in the file
-MAX_VOUCHED: Final = 1024  # machines that one peer may vouch for, whatever the file says
+MAX_VOUCHED: Final = 64  # machines that one peer may vouch for, whatever the file says
 
 
 def load_config(path: Path) -> schema.Config:

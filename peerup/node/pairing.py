@@ -129,6 +129,8 @@ class Inviting:
         )
         self._token = secrets.token_bytes(TOKEN_SIZE)
         self._names: dict[PeerId, str] = {}
+        #: Whether the relay lets in a joiner that it does not know.
+        self.vouched = False
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -198,7 +200,6 @@ class Inviting:
                 async with asyncio.timeout(RELAY_TIMEOUT_S):
                     conn = await connect(self._host, self._relay, self._relays[self._relay])
                     await reserve(self._host, conn)
-                    #: Whether the relay lets in a joiner that it does not know.
                     self.vouched = await self._register(conn)
             except (PeerupError, OSError, TimeoutError) as why:
                 log.info("no place at a relay: %s", why, extra={"relay": self._relay})
@@ -211,7 +212,12 @@ class Inviting:
         raise self._explained(problem)
 
     def _explained(self, problem: Exception) -> Exception:
-        if isinstance(problem, NotAuthorizedError | ConnectionClosedError):
+        denied = (
+            isinstance(problem, RelayRefusedError)
+            and problem.status == VouchStatus.PERMISSION_DENIED
+        )
+        if denied or isinstance(problem, NotAuthorizedError | ConnectionClosedError):
+            assert isinstance(problem, PeerupError)
             problem.hint = f"Its operator has to run: peerup relay authorize {self._host.peer}"
         elif isinstance(problem, TimeoutError):
             return TimeoutError(f"the relay {self._relay} does not answer")

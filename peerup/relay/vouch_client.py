@@ -32,6 +32,8 @@ REQUEST_TIMEOUT_S: Final = 10.0
 
 _FINE: Final = {VouchStatus.OK, VouchStatus.PAIRED, VouchStatus.NOT_NEEDED}
 _HINTS: Final = {
+    VouchStatus.PERMISSION_DENIED: "The relay lets this machine in on the word of another one "
+    "only: to invite, its operator has to run `peerup relay authorize` for it.",
     VouchStatus.UNKNOWN_TICKET: "It has expired, was cancelled or used by another machine, or has "
     "a slip: compare it, or ask for a new one with `peerup invite`.",
     VouchStatus.FULL: "Its operator can make room: `peerup relay list-peers` and `relay "

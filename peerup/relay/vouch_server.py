@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 10.0
 MAX_STREAMS: Final = 4  # of one peer
+MAX_LISTED: Final = 96  # peers in an answer, which is then below MAX_MESSAGE
 SWEEP_INTERVAL_S: Final = 1.0  # between two looks at connections and at the file
 MIN_SWEEP_S: Final = 0.05  # however many connections arrive
 STRANGER_S: Final = 15.0  # for a stranger to show its ticket
@@ -123,10 +124,12 @@ class VouchService:
         }
         if request.type not in answers:
             raise RemoteProtocolError("vouch: a status is no request")
+        if not self.vouching.admit(conn.peer, source_of(conn), self._host.clock()):
+            return VouchMessage(status=VouchStatus.BUSY)  # which the log need not hold
         return answers[request.type](conn, request)
 
     def _list(self, conn: MuxedConnection, request: VouchMessage) -> VouchMessage:
-        partners = sorted(self.vouching.partners(conn.peer))
+        partners = sorted(self.vouching.partners(conn.peer))[:MAX_LISTED]
         peers = tuple(peer.to_bytes() for peer in partners)
         return VouchMessage(status=VouchStatus.OK, peers=peers)
 
@@ -144,9 +147,8 @@ class VouchService:
 
     def _present(self, conn: MuxedConnection, request: VouchMessage) -> VouchMessage:
         joiner, inviter, ticket = conn.peer, PeerId.from_bytes(request.peer), _ticket(request)
-        source = source_of(conn)
-        status = self.vouching.present(joiner, inviter, ticket, source, self._host.clock())
-        _audit("ticket shown", status, peer=joiner, inviter=inviter, addr=source)
+        status = self.vouching.present(joiner, inviter, ticket, self._host.clock())
+        _audit("ticket shown", status, peer=joiner, inviter=inviter, addr=source_of(conn))
         return VouchMessage(status=status)
 
     def _confirm(self, conn: MuxedConnection, request: VouchMessage) -> VouchMessage:
@@ -168,6 +170,8 @@ class VouchService:
     def _revoke(self, conn: MuxedConnection, request: VouchMessage) -> VouchMessage:
         peer, other = conn.peer, PeerId.from_bytes(request.peer)
         status = VouchStatus.OK
+        if other not in self.vouching.partners(peer):
+            return VouchMessage(status=status)
         try:
             self._change(
                 lambda pairs: frozenset(
@@ -283,10 +287,9 @@ def source_of(conn: MuxedConnection) -> str:
     """Return what counts as one address: of IPv6 the network of 64 bits."""
     host = conn.remote_addr.host or str(conn.remote_addr)
     try:
-        addr = ipaddress.ip_address(host)
-    except ValueError:
+        return str(ipaddress.ip_network(f"{host}/64", strict=False)) if ":" in host else host
+    except ValueError:  # not an IP address at all
         return host
-    return str(ipaddress.ip_network((addr, 64), strict=False)) if addr.version == 6 else host
 
 
 def _see_off(conn: MuxedConnection, why: str, code: ConnectionCode) -> None:

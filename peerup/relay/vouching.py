@@ -32,9 +32,11 @@ MAX_OPEN_S: Final = 86400.0  # however long an inviter asks for
 MAX_HOLDERS: Final = 4  # peers that have shown one ticket
 MAX_SHOWN: Final = 16  # times that one ticket may be shown
 MAX_VOUCHERS: Final = 16  # inviters that vouch for one guest
-SHOW_BURST: Final = 10  # tickets shown from one address at once, and then ...
-SHOWS_PER_S: Final = 0.5  # ... so many a second
-MAX_METERED: Final = 4096  # addresses whose rate is remembered
+STRANGERS_BURST: Final = 10  # requests of strangers from one address at once, and then ...
+STRANGERS_PER_S: Final = 0.5  # ... so many a second
+KNOWN_BURST: Final = 100  # the same of one peer that is authorized or vouched for
+KNOWN_PER_S: Final = 5.0
+MAX_METERED: Final = 4096  # addresses and peers whose rate is remembered
 
 #: What a holder may use to pair: a handshake, and a few hundred bytes.
 VISIT: Final = Terms(seconds=60.0, data=128 * 1024)
@@ -93,6 +95,23 @@ class Vouching:
         self._invites: dict[bytes, _OpenInvite] = {}
         self._vouchers: dict[PeerId, set[PeerId]] = {}  # by guest
         self._meters: dict[str, tuple[float, float]] = {}
+
+    def admit(self, peer: PeerId, source: str, now: float) -> bool:
+        """Count one request of ``peer``, who comes from ``source``; False if there are too many.
+
+        Strangers count by address, as ids cost nothing.
+        """
+        known = self._authorized(peer) or bool(self.guest_of(peer))
+        who = str(peer) if known else source
+        burst = KNOWN_BURST if known else STRANGERS_BURST
+        tokens, at = self._meters.pop(who, (float(burst), now))
+        rate = KNOWN_PER_S if known else STRANGERS_PER_S
+        tokens = min(tokens + (now - at) * rate, burst)
+        admitted = tokens >= 1
+        self._meters[who] = (tokens - 1 if admitted else tokens, now)
+        if len(self._meters) > MAX_METERED:
+            del self._meters[next(iter(self._meters))]
+        return admitted
 
     # --- what an inviter asks for -----------------------------------------------------
 
@@ -181,18 +200,14 @@ class Vouching:
 
     # --- what a joiner asks for -------------------------------------------------------
 
-    def present(
-        self, joiner: PeerId, inviter: PeerId, ticket: bytes, source: str, now: float
-    ) -> VouchStatus:
-        """Take a ticket; ``source`` is the address that ``joiner`` comes from.
+    def present(self, joiner: PeerId, inviter: PeerId, ticket: bytes, now: float) -> VouchStatus:
+        """Take a ticket.
 
-        A ticket that is unknown, expired, used up, or for another inviter is answered alike.
+        One that is unknown, expired, used up, or for another inviter is answered alike.
         """
         self.expire(now)
         if self._authorized(joiner):
             return VouchStatus.NOT_NEEDED
-        if not self._admit(source, now):
-            return VouchStatus.BUSY
         if self.is_pair(inviter, joiner):
             return VouchStatus.PAIRED
         invite = self._shown(joiner, inviter, hash_of(ticket))
@@ -209,15 +224,6 @@ class Vouching:
             return None
         has_room = joiner in invite.visits or len(invite.visits) < MAX_HOLDERS
         return invite if has_room and invite.shown < MAX_SHOWN else None
-
-    def _admit(self, source: str, now: float) -> bool:
-        tokens, at = self._meters.pop(source, (float(SHOW_BURST), now))
-        tokens = min(tokens + (now - at) * SHOWS_PER_S, SHOW_BURST)
-        admitted = tokens >= 1
-        self._meters[source] = (tokens - 1 if admitted else tokens, now)
-        if len(self._meters) > MAX_METERED:
-            del self._meters[next(iter(self._meters))]
-        return admitted
 
     # --- what follows for the relay ---------------------------------------------------
 

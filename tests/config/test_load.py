@@ -330,7 +330,7 @@ def test_a_relay_lets_its_peers_vouch_as_its_file_says(
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
-        ("{max_per_peer: 1025}", "security.vouching.max_per_peer"),
+        ("{max_per_peer: 65}", "security.vouching.max_per_peer"),
         ("{max_per_peer: -1}", "security.vouching.max_per_peer"),
         ("{enabled: maybe}", "security.vouching.enabled"),
         ("yes", "security.vouching: found"),

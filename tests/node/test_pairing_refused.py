@@ -243,3 +243,26 @@ def test_times_are_those_of_the_invite(in_pairing_town: InPairingTown) -> None:
             assert (await town.join("laptop", inviting.code)).peer == HOME
 
     in_pairing_town(main)
+
+
+def test_a_guest_that_invites_is_told_what_its_relay_needs(in_pairing_town: InPairingTown) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home")
+        await town.pair()
+        with pytest.raises(RelayRefusedError, match="PERMISSION_DENIED") as caught:
+            await town.inviting("laptop").__aenter__()
+        assert f"peerup relay authorize {LAPTOP}" in caught.value.hint
+
+    in_pairing_town(main)
+
+
+def test_a_configuration_without_a_relay_gets_that_of_the_code(
+    in_pairing_town: InPairingTown,
+) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home")
+        town.config("laptop", relay=None)
+        await town.pair()
+        assert town.config("laptop").relay.addresses == (RELAY_ADDR,)
+
+    in_pairing_town(main)

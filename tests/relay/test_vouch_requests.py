@@ -17,10 +17,11 @@ from peerup.host.host import Host
 from peerup.relay import vouch_client, vouched_file
 from peerup.relay.client import CIRCUIT
 from peerup.relay.vouch_server import (
+    MAX_LISTED,
     MAX_STREAMS,
     REQUEST_TIMEOUT_S,
 )
-from peerup.relay.vouching import Pair
+from peerup.relay.vouching import STRANGERS_BURST, Pair
 from peerup.transport.messages import expect_message
 from peerup.wire.delimited import join
 from peerup.wire.protobuf import decode, encode
@@ -201,5 +202,37 @@ def test_the_hash_alone_is_what_the_relay_holds(in_world: InWorld, tmp_path: Pat
         await pair(home, await world.device("laptop"))
         assert TICKET.hex().encode() not in relay.file.read_bytes()
         assert vouched_file.load(relay.file) == {Pair(HOME, LAPTOP, 0)}
+
+    in_world(main)
+
+
+def test_a_stranger_that_asks_on_and_on_is_put_off_and_leaves_no_trace(
+    in_world: InWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        thief = await world.host("thief", identify=False)
+        conn = await at_relay(thief)
+        statuses = []
+        for number in range(50):
+            guess = number.to_bytes(32, "big")
+            with pytest.raises(RelayRefusedError) as caught:
+                await vouch_client.present(thief, conn, guess, HOME)
+            statuses.append(caught.value.status)
+        assert statuses.count(VouchStatus.UNKNOWN_TICKET) == STRANGERS_BURST
+        assert statuses.count(VouchStatus.BUSY) == 50 - STRANGERS_BURST
+
+    with caplog.at_level(logging.INFO):
+        in_world(main)
+    assert caplog.text.count("ticket shown") == STRANGERS_BURST
+
+
+def test_a_long_list_fits_into_an_answer(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        pairs = {Pair(HOME, peer_of(f"{n}"), 0) for n in range(2 * MAX_LISTED)}
+        vouched_file.update(tmp_path / "vouched.json", lambda old: old | pairs)
+        await start_relay(world, tmp_path, "home")
+        home = await world.home()
+        assert len(await vouch_client.partners(home, await at_relay(home))) == MAX_LISTED
 
     in_world(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from peerup.relay.vouch_server import (
     MAX_PER_SOURCE,
     MAX_STRANGERS,
     STRANGER_S,
+    source_of,
     too_many,
 )
 from peerup.relay.vouching import VISIT
 from peerup.wire.circuit import HOP_PROTOCOL, Status
+from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.vouch import VouchStatus
 from tests.relay.asking import RESERVE, ask_on, connect_to
 from tests.relay.vouching_relay import TICKET, WEB, at_relay, inviting, pair, show, start_relay, to
@@ -291,3 +294,18 @@ def test_nobody_ends_the_pair_of_others(in_world: InWorld, tmp_path: Path) -> No
         assert relay.vouching.is_pair(HOME, LAPTOP)
 
     in_world(main)
+
+
+@pytest.mark.parametrize(
+    ("addr", "source"),
+    [
+        ("/ip4/192.0.2.1/tcp/5", "192.0.2.1"),
+        ("/ip6/2001:db8:1:2:3:4:5:6/tcp/5", "2001:db8:1:2::/64"),
+        ("/ip6zone/eth0/ip6/fe80::1/tcp/5", "fe80::/64"),
+        ("/dns4/example.org/tcp/5", "example.org"),
+        ("/memory/7", "/memory/7"),
+    ],
+)
+def test_what_counts_as_one_address(addr: str, source: str) -> None:
+    conn: Any = SimpleNamespace(remote_addr=Multiaddr.parse(addr))
+    assert source_of(conn) == source

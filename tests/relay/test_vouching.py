@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from peerup.relay.quota import Terms
 from peerup.relay.vouching import (
+    KNOWN_BURST,
+    KNOWN_PER_S,
     MAX_HOLDERS,
     MAX_METERED,
     MAX_OPEN,
@@ -17,8 +19,8 @@ from peerup.relay.vouching import (
     MAX_OPEN_S,
     MAX_SHOWN,
     MAX_VOUCHERS,
-    SHOW_BURST,
-    SHOWS_PER_S,
+    STRANGERS_BURST,
+    STRANGERS_PER_S,
     VISIT,
     Pair,
     Standing,
@@ -51,9 +53,8 @@ class Relay(Vouching):
         inviter: PeerId = HOME,
         ticket: bytes = TICKET,
         now: float = 1.0,
-        source: str = HERE,
     ) -> VouchStatus:
-        return self.present(joiner, inviter, ticket, source, now)
+        return self.present(joiner, inviter, ticket, now)
 
     def confirm(self, guest: PeerId = LAPTOP, inviter: PeerId = HOME, now: float = 2.0) -> None:
         assert self.may_confirm(inviter, hash_of(TICKET), guest, now) is VouchStatus.OK
@@ -219,11 +220,11 @@ def test_a_ticket_has_few_holders_and_is_shown_a_few_times() -> None:
     relay = Relay()
     relay.invite()
     for number in range(MAX_HOLDERS):
-        assert relay.show(peer_of(f"{number}"), source=f"{number}") is VouchStatus.OK
+        assert relay.show(peer_of(f"{number}")) is VouchStatus.OK
     assert relay.show(LAPTOP) is VouchStatus.UNKNOWN_TICKET
-    for number in range(MAX_SHOWN - MAX_HOLDERS):
-        assert relay.show(peer_of("0"), source=f"s{number}") is VouchStatus.OK
-    assert relay.show(peer_of("0"), source="new") is VouchStatus.UNKNOWN_TICKET
+    for _ in range(MAX_SHOWN - MAX_HOLDERS):
+        assert relay.show(peer_of("0")) is VouchStatus.OK
+    assert relay.show(peer_of("0")) is VouchStatus.UNKNOWN_TICKET
 
 
 def test_each_showing_is_good_for_one_more_circuit() -> None:
@@ -236,20 +237,30 @@ def test_each_showing_is_good_for_one_more_circuit() -> None:
         assert relay.lets(LAPTOP, HOME) is None
 
 
-def test_guesses_from_one_address_are_slow() -> None:
+def test_strangers_from_one_address_are_served_slowly() -> None:
     relay = Relay()
-    relay.invite()
-    for number in range(SHOW_BURST):
-        assert relay.show(ticket=bytes([number]) * 32) is VouchStatus.UNKNOWN_TICKET
-    assert relay.show(PHONE) is VouchStatus.BUSY  # whoever asks from there
-    assert relay.show(PHONE, source="192.0.2.2") is VouchStatus.OK
-    assert relay.show(now=1.0 + 1 / SHOWS_PER_S) is VouchStatus.OK
+    for number in range(STRANGERS_BURST):
+        assert relay.admit(peer_of(f"{number}"), HERE, 1.0)  # ids cost nothing
+    assert not relay.admit(LAPTOP, HERE, 1.0)
+    assert relay.admit(LAPTOP, "192.0.2.2", 1.0)
+    assert relay.admit(LAPTOP, HERE, 1.0 + 1 / STRANGERS_PER_S)
+    assert not relay.admit(PHONE, HERE, 1.0 + 1 / STRANGERS_PER_S)
 
 
-def test_the_rates_of_all_addresses_take_bounded_room() -> None:
+def test_who_is_known_is_counted_alone() -> None:
+    relay = paired()
+    for number in range(STRANGERS_BURST + 1):
+        relay.admit(peer_of(f"{number}"), HERE, 1.0)
+    for peer in (HOME, LAPTOP):
+        assert all(relay.admit(peer, HERE, 1.0) for _ in range(KNOWN_BURST))
+        assert not relay.admit(peer, HERE, 1.0)
+        assert relay.admit(peer, HERE, 1.0 + 1.01 / KNOWN_PER_S)
+
+
+def test_the_rates_of_all_take_bounded_room() -> None:
     relay = Relay()
     for number in range(MAX_METERED + 100):
-        relay.show(source=f"{number}")
+        relay.admit(LAPTOP, f"{number}", 1.0)
     assert len(relay._meters) == MAX_METERED
 
 

@@ -37,9 +37,9 @@ class AnyOrder(RuleBasedStateMachine):
     def closes(self, inviter: PeerId, ticket: bytes) -> None:
         self.relay.close(inviter, hash_of(ticket))
 
-    @rule(joiner=peers, inviter=peers, ticket=tickets, source=st.sampled_from("abc"))
-    def presents(self, joiner: PeerId, inviter: PeerId, ticket: bytes, source: str) -> None:
-        if self.relay.present(joiner, inviter, ticket, source, self.now) is VouchStatus.OK:
+    @rule(joiner=peers, inviter=peers, ticket=tickets)
+    def presents(self, joiner: PeerId, inviter: PeerId, ticket: bytes) -> None:
+        if self.relay.present(joiner, inviter, ticket, self.now) is VouchStatus.OK:
             self.shown.add((inviter, joiner))
 
     @rule(inviter=peers, guest=peers, ticket=tickets)
