@@ -283,6 +283,10 @@ class _Joining:
         self._keys_file = keys_file_of(config)
         self._name = ""
 
+    @property
+    def _authorize(self) -> str:
+        return f"peerup relay authorize {self._host.peer}"
+
     async def run(self, name: str) -> Paired:
         status = await self._show_ticket()
         try:
@@ -312,8 +316,7 @@ class _Joining:
             raise NotAuthorizedError(
                 f"relay {self._relay} does not let this machine in",
                 hint="Either the invite is over; then ask for a new one. Or this relay lets in "
-                "only whom it knows; then its operator has to run: "
-                f"peerup relay authorize {self._host.peer}",
+                f"only whom it knows; then its operator has to run: {self._authorize}",
             ) from why
         except RelayRefusedError as why:
             if why.status != VouchStatus.UNKNOWN_TICKET:
@@ -331,6 +334,8 @@ class _Joining:
             for cause in why.causes.values():
                 if isinstance(cause, RelayRefusedError) and cause.status == Status.NO_RESERVATION:
                     raise cause from why
+                if isinstance(cause, RelayRefusedError):
+                    why.hint = f"The relay's operator may have to run: {self._authorize}"
                 if isinstance(cause, NotAuthorizedError):  # its daemon runs, in place of an invite
                     raise cause from why
             raise
