@@ -155,12 +155,18 @@ class Inviting:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._gate.open = False
-        with contextlib.suppress(PeerupError, OSError, TimeoutError):
-            conn = self._host.connections.best(self._relay, direct_only=True)
-            if conn is not None and self.vouched:
+        try:
+            with contextlib.suppress(PeerupError, OSError, TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await vouch_client.close_invite(self._host, conn, self._ticket)
-        await self._stack.__aexit__(kind, exc, tb)
+                    await self._close()
+        finally:
+            await self._stack.__aexit__(kind, exc, tb)
+
+    async def _close(self) -> None:
+        """Tell the relay that nobody need come any more."""
+        conn = self._host.connections.best(self._relay, direct_only=True)
+        if conn is not None and self.vouched:
+            await vouch_client.close_invite(self._host, conn, self._ticket)
 
     @property
     def code(self) -> str:
