@@ -80,6 +80,9 @@ async def _join(config: Config, invite: Invite, name: str) -> int:
     else:
         output.line(f"Already joined {paired.name}: {paired.peer}")
         output.progress("The invite is over; what it was for had been done before.")
+    output.progress(
+        f"{paired.name} may connect to this machine too; `peerup auth remove` takes that back."
+    )
     output.progress("")
     output.progress("Next:")
     output.progress(f"  is it there?         peerup ping {paired.name}")

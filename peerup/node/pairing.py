@@ -59,6 +59,10 @@ log = logging.getLogger(__name__)
 RELAY_TIMEOUT_S: Final = 20.0  # for one relay to give a place
 CLOSE_TIMEOUT_S: Final = 1.0  # to tell the relay that an invite is over
 TRANSPORTS: Final[tuple[TransportFactory, ...]] = (Tcp, Quic)
+RELAY_OF_CODE: Final = (
+    "Is the relay running, and its port open to you? If so, the code may have a slip, as it says "
+    "where the relay is."
+)
 JOIN_AGAIN: Final = "Run the same `peerup join` again; it goes on where it was."
 
 
@@ -324,6 +328,9 @@ class _Joining:
                 hint="Either the invite is over; then ask for a new one. Or this relay lets in "
                 f"only whom it knows; then its operator has to run: {self._authorize}",
             ) from why
+        except DialError as why:
+            why.hint = RELAY_OF_CODE
+            raise
         except RelayRefusedError as why:
             if why.status != VouchStatus.UNKNOWN_TICKET:
                 raise

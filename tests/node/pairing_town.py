@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from peerup.config import authorized_keys
 from peerup.config.load import load_config
-from peerup.config.schema import Config, Vouching
+from peerup.config.schema import Config, Resources, Vouching
 from peerup.config.template import node_template
 from peerup.node.node import Node
 from peerup.node.pairing import Inviting, Paired, join
@@ -75,10 +75,16 @@ class PairingTown:
     # --- the relay --------------------------------------------------------------------
 
     async def start_relay(
-        self, *known: str, gating: bool = True, vouching: Vouching | None = None
+        self,
+        *known: str,
+        gating: bool = True,
+        vouching: Vouching | None = None,
+        resources: Resources | None = None,
     ) -> RelayNode:
         """Start it, or start it again with the files that it has left."""
-        config = relay_config(self.folder, *known, listen=(RELAY_AT,), gating=gating)
+        config = relay_config(
+            self.folder, *known, listen=(RELAY_AT,), gating=gating, resources=resources
+        )
         if vouching is not None:
             object.__setattr__(config.security, "vouching", vouching)
         self.relay = RelayNode(config)

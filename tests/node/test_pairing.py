@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from typing import Any
 
 import pytest
 
 from peerup.config.edit import add_name
 from peerup.errors import (
     ConfigError,
+    ConnectionClosedError,
     DialError,
     NotAuthorizedError,
     PeerupError,
@@ -16,11 +19,13 @@ from peerup.errors import (
 )
 from peerup.node.pairing import Paired
 from peerup.protocols import pairing
+from peerup.relay import vouch_client
 from peerup.wire.invite import decode
 from tests.node.pairing_town import RELAY_ADDR, InPairingTown, PairingTown
 from tests.world import peer_of, until
 
 HOME, LAPTOP, RELAY = peer_of("home"), peer_of("laptop"), peer_of("relay")
+
 # --- what pairing is for --------------------------------------------------------------
 
 
@@ -253,5 +258,53 @@ def test_the_place_is_kept_for_as_long_as_the_invite_is_open(
         async with town.inviting(ttl=20_000) as inviting:
             await asyncio.sleep(19_000)
             assert (await town.join("laptop", inviting.code)).peer == HOME
+
+    in_pairing_town(main)
+
+
+def test_a_relay_that_dies_as_soon_as_it_has_saved_the_pair(
+    in_pairing_town: InPairingTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home")
+        confirm = vouch_client.confirm
+
+        async def dying(*args: Any) -> None:
+            await confirm(*args)
+            await town.stop_relay()
+            raise ConnectionClosedError("killed")
+
+        async with town.inviting() as inviting:
+            with monkeypatch.context() as patch:
+                patch.setattr(vouch_client, "confirm", dying)
+                with pytest.raises((PeerupError, TimeoutError)):
+                    await town.join("laptop", inviting.code)
+            assert len(town.pairs) == 1
+            assert town.listed("laptop") == {}
+            await town.start_relay("home")
+            await asyncio.sleep(10)
+            assert await town.join("laptop", inviting.code) == Paired(HOME, "home")
+            await inviting.joined()
+        assert town.listed("home") == {LAPTOP: "laptop"}
+        assert len(town.pairs) == 1
+
+    in_pairing_town(main)
+
+
+@pytest.mark.parametrize(
+    "said", ["../../x", "a: b\n  admin: true", "x" * 10_000, "\u202egnp", "\x1b[31mred", "", "null"]
+)
+def test_w08_what_a_machine_calls_itself_breaks_nothing(
+    in_pairing_town: InPairingTown, said: str
+) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home")
+        async with town.inviting(name=said) as inviting:
+            here = await town.join("laptop", inviting.code, name=said)
+            there = await inviting.joined()
+        assert town.names("home") == {there.name: LAPTOP}
+        assert town.names("laptop") == {here.name: HOME}
+        for name in (here.name, there.name):
+            assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)
 
     in_pairing_town(main)

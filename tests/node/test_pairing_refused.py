@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
-from peerup.config.schema import Vouching
+from peerup.config.schema import Resources, Vouching
 from peerup.errors import (
     ConfigError,
+    DialError,
     NotAuthorizedError,
     PeerupError,
     RelayRefusedError,
@@ -20,9 +21,10 @@ from peerup.protocols import pairing
 from peerup.wire.invite import Invite, decode, encode
 from peerup.wire.multiaddr import Multiaddr
 from tests.node.pairing_town import RELAY_ADDR, TTL, InPairingTown, PairingTown
-from tests.world import peer_of
+from tests.world import peer_of, until
 
 HOME, LAPTOP, RELAY = peer_of("home"), peer_of("laptop"), peer_of("relay")
+
 # --- codes that are no good -----------------------------------------------------------
 
 
@@ -264,5 +266,46 @@ def test_a_configuration_without_a_relay_gets_that_of_the_code(
         town.config("laptop", relay=None)
         await town.pair()
         assert town.config("laptop").relay.addresses == (RELAY_ADDR,)
+
+    in_pairing_town(main)
+
+
+def test_w02_a_relay_that_is_full_is_an_error_with_the_cure(in_pairing_town: InPairingTown) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home", "other", resources=Resources(max_reservations=1))
+        other = await town.daemon("other")
+        await until(lambda: other.relays and other.relays.held)
+        with pytest.raises(RelayRefusedError, match="RESERVATION_REFUSED") as caught:
+            await town.inviting().__aenter__()
+        assert "max_reservations" in caught.value.hint
+
+    in_pairing_town(main)
+
+
+def test_w14_a_relay_that_is_not_there_may_be_a_slip_in_the_code(
+    in_pairing_town: InPairingTown,
+) -> None:
+    async def main(town: PairingTown) -> None:
+        elsewhere = Multiaddr.parse("/ip4/192.0.2.200/tcp/1").with_peer(RELAY)
+        with pytest.raises(DialError) as caught:
+            await town.join("laptop", encode(Invite(bytes(8), elsewhere, HOME)))
+        assert "slip" in caught.value.hint
+
+    in_pairing_town(main)
+
+
+def test_who_joins_by_another_program_is_no_reason_to_open_the_relay(
+    in_pairing_town: InPairingTown,
+) -> None:
+    """A joiner that cannot show a ticket, as that of Go, gets no further than the relay's door."""
+
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home")
+        async with town.inviting() as inviting:
+            stranger = await town.daemon("laptop", serving=False)
+            with pytest.raises((NotAuthorizedError, DialError)):
+                await stranger.connect(HOME)
+            town.authorize("home", "laptop")
+            assert (await town.join("laptop", inviting.code)).peer == HOME
 
     in_pairing_town(main)

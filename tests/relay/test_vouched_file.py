@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,3 +128,12 @@ def test_any_bytes_are_pairs_or_damage(data: bytes) -> None:
         list(vouched_file._parse(data))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return
+
+
+def test_changes_at_the_same_time_lose_nothing(file: Path) -> None:
+    def add(number: int) -> None:
+        update(file, lambda old: old | {Pair(HOME, peer_of(f"{number}"), 0)})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert len(load(file)) == 40
