@@ -308,3 +308,23 @@ def test_w08_what_a_machine_calls_itself_breaks_nothing(
             assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)
 
     in_pairing_town(main)
+
+
+def test_an_inviter_that_the_relay_drops_takes_its_guests_along_for_good(
+    in_pairing_town: InPairingTown,
+) -> None:
+    async def main(town: PairingTown) -> None:
+        await town.start_relay("home", "other")
+        await town.pair()
+        laptop = await town.daemon("laptop")
+        await until(lambda: laptop.relays and laptop.relays.held)
+        town.authorize("other")
+        async with asyncio.timeout(2):
+            await until(lambda: not town.pairs)
+            await until(lambda: not town.relay.host.connections.of(LAPTOP))
+        town.authorize("home", "other")
+        await asyncio.sleep(60)
+        assert laptop.relays is not None
+        assert not laptop.relays.held
+
+    in_pairing_town(main)

@@ -309,3 +309,21 @@ def test_nobody_ends_the_pair_of_others(in_world: InWorld, tmp_path: Path) -> No
 def test_what_counts_as_one_address(addr: str, source: str) -> None:
     conn: Any = SimpleNamespace(remote_addr=Multiaddr.parse(addr))
     assert source_of(conn) == source
+
+
+def test_a_pair_ends_at_once_also_while_another_invite_is_open(
+    in_world: InWorld, tmp_path: Path
+) -> None:
+    """Then the guest is a stranger, who may stay for a while: but not with what it had."""
+
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path)
+        laptop = await world.device("laptop")
+        await pair(home, laptop)
+        conn = await to(laptop, "home")
+        await vouch_client.open_invite(home, await at_relay(home), b"x" * 32, 600)
+        vouched_file.update(relay.file, vouched_file.without(LAPTOP))
+        async with asyncio.timeout(2.0):
+            await conn.wait_closed()
+
+    in_world(main)
