@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from peerup.config import authorized_keys
+from peerup.config import authorized_keys, create
 from peerup.config.create import ensure_node
 from peerup.config.identity import create_identity
 from peerup.config.load import load_config
@@ -85,3 +85,17 @@ def test_a_place_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="Not a directory"):
         ensure(tmp_path / "file" / "config.yaml")
+
+
+def test_the_configuration_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a process that dies leaves none whose files are missing."""
+
+    def die(path: Path, data: bytes) -> None:
+        assert (path.parent / "identity.key").exists()
+        assert (path.parent / "authorized_keys").exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(create, "create_exclusive", die)
+    with pytest.raises(ConfigError, match="No space left"):
+        ensure(tmp_path / "config.yaml")
+    assert not (tmp_path / "config.yaml").exists()

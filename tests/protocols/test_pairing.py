@@ -284,23 +284,6 @@ def test_w08_who_sends_a_byte_now_and_then_is_not_waited_for_either(in_world: In
     in_world(main)
 
 
-def test_w08_a_joiner_that_never_finishes_has_not_joined(in_world: InWorld) -> None:
-    async def main(world: World) -> None:
-        desk, guest = await set_out(world)
-
-        async def hang(name: str) -> None:
-            await asyncio.sleep(10 * FINISH_TIMEOUT_S)
-
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(2 * FINISH_TIMEOUT_S):
-                await join(await guest.open(), TOKEN, "laptop", hang)
-        assert not desk.invite.is_over
-        await guest.join()
-        await desk.invite.joined()
-
-    in_world(main)
-
-
 def test_those_who_have_proven_nothing_are_few(in_world: InWorld) -> None:
     async def main(world: World) -> None:
         desk, guest = await set_out(world)
@@ -374,17 +357,20 @@ def test_no_answer_but_the_right_one_is_written_down(in_world: InWorld, answer: 
     in_world(main)
 
 
-def test_a_joiner_that_talks_on_is_not_done(in_world: InWorld) -> None:
+@pytest.mark.parametrize("more", [b"and another thing", b""])
+def test_a_joiner_that_talks_on_or_stays_is_not_done(in_world: InWorld, more: bytes) -> None:
     async def main(world: World) -> None:
         desk, guest = await set_out(world)
-        stream = await guest.open()
-        machine = Joiner(TOKEN, "laptop")
+        stream, machine = await guest.open(), Joiner(TOKEN, "laptop")
         while machine.inviter_name is None:
             await stream.write(machine.data_to_send())
             machine.receive(await stream.read())
-        await stream.write(b"and another thing")
+        await stream.write(more)
+        began = guest.host.clock()
         with pytest.raises(StreamResetError):
             await stream.read()
+        took = guest.host.clock() - began
+        assert took == pytest.approx(0 if more else FINISH_TIMEOUT_S, abs=1)
         assert not desk.invite.is_over
 
     in_world(main)

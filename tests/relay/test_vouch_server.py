@@ -22,7 +22,7 @@ from peerup.relay.vouch_server import (
     source_of,
     too_many,
 )
-from peerup.relay.vouching import VISIT
+from peerup.relay.vouching import VISIT, Pair
 from peerup.wire.circuit import HOP_PROTOCOL, Status
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.vouch import VouchStatus
@@ -282,6 +282,29 @@ def test_a_pair_ends_when_one_of_them_says_so(in_world: InWorld, tmp_path: Path,
         assert vouched_file.load(relay.file) == frozenset()
 
     in_world(main)
+
+
+def test_who_ends_one_pair_ends_no_other(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        relay, home = await inviting(world, tmp_path, "other")
+        await pair(home, await world.device("laptop"))
+        more = {Pair(peer_of("other"), LAPTOP, 0), Pair(HOME, peer_of("phone"), 0)}
+        vouched_file.update(relay.file, lambda old: old | more)
+        await asyncio.sleep(2)
+        await vouch_client.revoke(home, await at_relay(home), LAPTOP)
+        assert vouched_file.load(relay.file) == more
+
+    in_world(main)
+
+
+def test_who_has_no_pair_does_not_touch_the_file(in_world: InWorld, tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        await inviting(world, tmp_path)
+        thief = await world.device("thief")
+        await vouch_client.revoke(thief, await at_relay(thief), HOME)
+
+    in_world(main)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_ends_the_pair_of_others(in_world: InWorld, tmp_path: Path) -> None:
