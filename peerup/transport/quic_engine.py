@@ -152,10 +152,7 @@ class QuicEngine:
         *,
         retried_from: bytes | None = None,
     ) -> QuicEngine:
-        """Begin the answer to an Initial that was sent to ``destination_id``.
-
-        ``retried_from`` is the id that the client chose before our Retry, None without one.
-        """
+        """Answer an Initial sent to ``destination_id``, or, before a Retry, ``retried_from``."""
         connection = _Connection(
             configuration=_configuration(certificate, size, client=False),
             original_destination_connection_id=retried_from or destination_id,
@@ -257,6 +254,11 @@ class QuicEngine:
     @staticmethod
     def _queued(stream: Any) -> int:
         return int(stream.sender._buffer_stop - stream.sender._buffer_start)
+
+    def sent(self, stream_id: int) -> bool:
+        """Say whether our half has arrived as a whole, its end included."""
+        stream = self._quic._streams.get(stream_id)
+        return stream is None or bool(stream.sender.is_finished)
 
     def consumed(self, stream_id: int, size: int, now: float) -> None:
         """Grant what the application has read, in steps of half a window."""

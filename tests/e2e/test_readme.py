@@ -116,13 +116,15 @@ def test_the_walk_through_on_three_terminals(terminals: dict[int, Terminal]) -> 
     # same HOME, if you use another terminal)."
     home = terminals[2].wait_for(r"Configuration: (\S+)/\.config/peerup/config\.yaml")[1]
     terminals[1].enter(walker.fill_in(f"HOME={home} peerup auth remove ID_OF_LAPTOP"))
-    port = int(walker.values["8080"])
-    until("the laptop is shut out", lambda: get(port) == b"", within=5.0)
+    # "Its proxy ends then, with exit code 4."
+    terminals[3].wait_for("Error: home: .*does not authorize us")
+    until("the port is closed", lambda: not knocked(walker.values["8080"]), within=5.0)
+    terminals[3].enter("wait %1; test $? = 4")
 
     # Ctrl-C stops the daemon, and "kill %1" what runs in the background.
     terminals[2].ctrl_c()
     terminals[2].ended("peerup daemon")
-    for number in (1, 2, 3):
+    for number in (1, 2):
         terminals[number].enter("kill %1 && { wait; true; }")
     assert terminals[1].text.count("Stopped.") == 1
 

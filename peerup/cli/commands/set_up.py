@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from peerup.cli.commands.model import LISTEN_HELP, Argument, Command
+from peerup.cli.commands.model import JSON, LISTEN_HELP, Argument, Command
 
 SET_UP: Final = (
     Command(
@@ -35,6 +35,15 @@ SET_UP: Final = (
         "print this machine's peer id",
         "Print the peer id, which others authorize with `peerup auth add`. Creates\nnothing.",
         "peerup whoami",
+    ),
+    Command(
+        ("status",),
+        "peerup.cli.status:run",
+        "show what this machine is, knows and offers",
+        "Print version, peer id, files, relays, authorized peers, services and names,\n"
+        "all from the files: no network is used and nothing is created.",
+        "peerup status",
+        (JSON,),
     ),
     Command(
         ("version",),
