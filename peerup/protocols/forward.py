@@ -120,9 +120,13 @@ class LocalPort:
                     loop.remove_reader(sock.fileno())
 
     def close(self) -> None:
-        """Give the port back. Idempotent."""
+        """Give the port back; the connections that are open go on. Idempotent."""
         while self._sockets:
-            self._sockets.pop().close()
+            sock = self._sockets.pop()
+            # While we serve, the loop watches it, and would go on to watch whoever comes to have
+            # its number.
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
