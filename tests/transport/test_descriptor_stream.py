@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import pty
 import socket
@@ -14,7 +15,12 @@ from pathlib import Path
 import pytest
 
 from peerup.errors import ConnectionClosedError, LocalProtocolError
-from peerup.transport.descriptor_stream import LINGER_S, DescriptorStream
+from peerup.transport.descriptor_stream import (
+    LINGER_S,
+    PIPE_SIZE,
+    SET_PIPE_SIZE,
+    DescriptorStream,
+)
 from tests.sim.clock import RunReal
 
 pytestmark = pytest.mark.real_clock
@@ -102,6 +108,17 @@ def test_a_pipe_is_written_whole_and_stays_blocking(run_real: RunReal) -> None:
             stream.close()
             await asyncio.to_thread(thread.join)
             assert b"".join(parts) == pattern(SIZE)
+
+    run_real(main())
+
+
+@pytest.mark.skipif(SET_PIPE_SIZE is None, reason="pipes have one size here")
+def test_a_pipe_is_made_to_hold_more(run_real: RunReal) -> None:
+    async def main() -> None:
+        with pipe() as (source, target):
+            stream = DescriptorStream(source, target)
+            assert fcntl.fcntl(source, fcntl.F_GETPIPE_SZ) == PIPE_SIZE
+            stream.close()
 
     run_real(main())
 
