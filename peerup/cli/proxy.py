@@ -71,7 +71,7 @@ async def _forward(config: Config, wishes: Sequence[Wish], host: str) -> int:
             connection = await node.connect(peer)
             output.progress(f"Connected [{connection.path}] via {connection.remote_addr}")
         for wish in wishes:
-            check_service(node, peers[wish.target], wish.service)
+            await check_service(node, peers[wish.target], wish.service)
         ports: dict[str, list[LocalPort]] = {target: [] for target in peers}
         for wish in wishes:
             opening = open_proxy(node, peers[wish.target], wish.service, host, wish.port)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> int:
     """Print the peer id of a name. Looks at the configuration alone, and creates nothing."""
     config = context.node_config(args)
-    peer = find_peer(config, args.name)
-    source = "local_config" if args.name in config.names else "peer_id"
+    peer = find_peer(config, args.target)
+    source = "local_config" if args.target in config.names else "peer_id"
     if args.json:
-        json_output.json_line({"name": args.name, "peer_id": str(peer), "source": source})
+        json_output.json_line({"name": args.target, "peer_id": str(peer), "source": source})
     else:
-        output.line(f"{args.name} → {peer}")
+        output.line(f"{args.target} → {peer}")
     return 0

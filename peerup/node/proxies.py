@@ -129,15 +129,16 @@ async def _delivered(node: Node, stream: MuxedStream) -> None:
         await ping.probe(node.host, conn)
 
 
-def check_service(node: Node, peer: PeerId, service: str) -> None:
-    """Look among what the peer said it speaks; ask nothing of the service itself.
+async def check_service(node: Node, peer: PeerId, service: str) -> None:
+    """Find out whether ``peer`` has this service, without disturbing one that it told us of.
 
     Raises:
         ServiceError: it has no such service.
     """
     spoken = node.host.peerstore.protocols(peer)
     if spoken and protocol_of(service) not in spoken:
-        raise _no_such_service(peer, service)
+        stream = await open_service(node, peer, service)  # who has many may leave some out
+        stream.reset()
 
 
 async def stay_connected(

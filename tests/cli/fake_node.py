@@ -184,7 +184,7 @@ async def traceroute(node: Node, route: Route) -> AsyncIterator[Hop]:
         yield hop
 
 
-def check_service(node: Node, peer: PeerId, service: str) -> None:
+async def check_service(node: Node, peer: PeerId, service: str) -> None:
     if service in node.network.unknown:
         raise ServiceError(f"{peer} offers no service {service!r}")
 

@@ -184,11 +184,22 @@ def test_what_the_peer_said_it_speaks_tells_of_its_services(in_town: InTown) -> 
     async def main(town: Town) -> None:
         await town.relay("home", "laptop")
         _, laptop = await pair(town)
-        check_service(laptop, HOME, "other")  # nothing is known yet
+        await check_service(laptop, HOME, "other")  # nothing is known yet
         await laptop.connect(HOME)
-        check_service(laptop, HOME, "web")
+        await check_service(laptop, HOME, "web")
         with pytest.raises(ServiceError, match="offers no service 'other'"):
-            check_service(laptop, HOME, "other")
+            await check_service(laptop, HOME, "other")
+
+    in_town(main)
+
+
+def test_a_service_that_the_peer_left_out_of_its_list_is_asked_for(in_town: InTown) -> None:
+    async def main(town: Town) -> None:
+        await town.relay("home", "laptop")
+        _, laptop = await pair(town)
+        await laptop.connect(HOME)
+        laptop.host.peerstore.set_identity(HOME, ["/ipfs/id/1.0.0"], "")
+        await check_service(laptop, HOME, "web")
 
     in_town(main)
 
