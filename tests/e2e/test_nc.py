@@ -274,3 +274,20 @@ def test_without_stdout_there_is_nothing_to_do(offer: Offer) -> None:
     )
     assert done.returncode == 2
     assert b"stdout is closed" in done.stderr
+
+
+def test_a_revocation_while_it_runs_is_exit_code_4(offer: Offer) -> None:
+    family = offer.family
+    process = offer.nc("echo")
+    pipe_of(process.stdin).write(b"x")
+    pipe_of(process.stdin).flush()
+    assert pipe_of(process.stdout).read(1) == b"x"
+    try:
+        family.home.peerup("auth", "remove", family.laptop_id).expect(0)
+        code, err = end_of(process)
+        assert code == 4
+        assert "does not authorize us" in err
+    finally:
+        family.home.peerup("auth", "add", family.laptop_id).expect(0)
+    again = offer.nc("echo")
+    assert talk(again, b"back") == (b"back", b"")
