@@ -16,7 +16,6 @@ import pytest
 
 from peerup.errors import ConnectionClosedError, LocalProtocolError
 from peerup.transport.descriptor_stream import (
-    LINGER_S,
     PIPE_SIZE,
     SET_PIPE_SIZE,
     DescriptorStream,
@@ -397,7 +396,3 @@ def test_a_loop_that_has_ended_is_not_told_anything(run_real: RunReal) -> None:
             pass
         kept[0][1].join(10.0)
         assert not kept[0][1].is_alive()
-
-
-def test_the_pause_is_one_that_people_do_not_notice() -> None:
-    assert LINGER_S <= 1.0
