@@ -19,7 +19,12 @@ from peerup.cli.commands.set_up import SET_UP
 __all__ = ["COMMANDS", "COMMON", "GROUPS", "Argument", "Command"]
 
 COMMON: Final = (
-    Argument(("--config",), "configuration file to use, instead of the first one found", "PATH"),
+    Argument(
+        ("--config",),
+        "configuration file to use, instead of the first one found",
+        "PATH",
+        complete="file",
+    ),
     Argument(("-v", "--verbose"), "log more, to stderr", action="store_true"),
 )
 

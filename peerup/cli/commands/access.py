@@ -32,6 +32,6 @@ ACCESS: Final = (
         "shut a peer out",
         "Remove a peer from authorized_keys. A running daemon ends its connections.",
         "peerup auth remove laptop",
-        (Argument(("peer",), "peer id, or a name from the configuration", "ID"),),
+        (Argument(("peer",), "peer id, or a name from the configuration", "ID", complete="peers"),),
     ),
 )

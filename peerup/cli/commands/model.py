@@ -12,7 +12,8 @@ class Argument(NamedTuple):
     """A positional (``ID``) or an option (``--name``), in argparse's terms.
 
     ``parse`` turns the text into a number; anything richer is parsed by the command, which
-    can say what mends it.
+    can say what mends it. ``complete`` is what a shell offers for it on Tab, names from the
+    configuration or paths.
     """
 
     flags: tuple[str, ...]
@@ -22,6 +23,8 @@ class Argument(NamedTuple):
     nargs: Literal["?", "*"] | None = None
     parse: Callable[[str], int] | None = None
     default: str | None = None
+    choices: tuple[str, ...] | None = None
+    complete: Literal["peers", "services", "relays", "file", "directory"] | None = None
 
     @property
     def takes_value(self) -> bool:
@@ -44,7 +47,9 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
 
 
-TARGET: Final = Argument(("target",), "peer id, or a name from the configuration", "T")
+TARGET: Final = Argument(
+    ("target",), "peer id, or a name from the configuration", "T", complete="peers"
+)
 LISTEN_HELP: Final = "multiaddr to listen on; may be given several times"
-SERVICE: Final = Argument(("name",), "name of the service", "NAME")
+SERVICE: Final = Argument(("name",), "name of the service", "NAME", complete="services")
 JSON: Final = Argument(("--json",), "machine-readable output", action="store_true")

@@ -26,7 +26,7 @@ SET_UP: Final = (
             ),
             Argument(("--listen",), LISTEN_HELP, "ADDR", "append"),
             Argument(("--no-listen",), "be reachable through relays only", action="store_true"),
-            Argument(("--dir",), "directory to create the files in", "D"),
+            Argument(("--dir",), "directory to create the files in", "D", complete="directory"),
         ),
     ),
     Command(
@@ -35,6 +35,30 @@ SET_UP: Final = (
         "print this machine's peer id",
         "Print the peer id, which others authorize with `peerup auth add`. Creates\nnothing.",
         "peerup whoami",
+    ),
+    Command(
+        ("completion",),
+        "peerup.cli.completion:run",
+        "print what makes a shell complete peerup's commands",
+        "Print a script for bash, zsh or fish. Loaded by the shell, it completes\n"
+        "commands, options, and the names of peers, services and relays from the\n"
+        "configuration.",
+        "peerup completion bash   (in ~/.bashrc: source <(peerup completion bash))",
+        (
+            Argument(
+                ("shell",),
+                "bash, zsh or fish",
+                "SHELL",
+                nargs="?",
+                choices=("bash", "zsh", "fish"),
+            ),
+            Argument(
+                ("--names",),
+                "print the names that the script offers: peers, services or relays",
+                "WHAT",
+                choices=("peers", "services", "relays"),
+            ),
+        ),
     ),
     Command(
         ("version",),
