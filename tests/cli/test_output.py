@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from peerup.cli import output
+from tests.cli.conftest import Answers
 
 Capture = pytest.CaptureFixture[str]
 
@@ -111,3 +113,61 @@ def test_a_reader_of_stderr_that_went_away_stops_nothing() -> None:
         "output.progress('x'); output.error('y'); output.line('done')\n"
     )
     assert run_python(code).stdout == "done\n"
+
+
+def test_a_question_goes_to_stderr_and_its_answer_comes_back_stripped(
+    answers: Answers, capsys: Capture
+) -> None:
+    answers(" yes \nno")
+    assert output.ask("Well? \x1b[2J") == "yes"
+    assert output.ask("And? ") == "no"  # the last line needs no line end
+    assert output.ask("Else? ") is None
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "Well? \\x1b[2JAnd? \nElse? \n"
+
+
+def test_an_answer_is_bounded_and_may_be_any_bytes(answers: Answers) -> None:
+    answers(b"\xff\xfe\n" + b"x" * (output.MAX_ANSWER + 5))
+    assert output.ask("") == "\ufffd\ufffd"
+    assert output.ask("") == "x" * output.MAX_ANSWER
+    assert output.ask("") == "x" * 5
+
+
+def test_without_a_stdin_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert output.ask("Well? ") is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "drawn"), [("xterm", True), ("dumb", False)])
+def test_one_can_draw_on_a_terminal_that_is_not_dumb(
+    monkeypatch: pytest.MonkeyPatch, term: str, drawn: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert not output.on_terminal()
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert output.on_terminal() is drawn
+    monkeypatch.setattr(sys, "stdout", None)
+    assert not output.on_terminal()
+
+
+def test_what_has_no_width_counts_as_80_columns() -> None:
+    assert output.width() == output.DEFAULT_WIDTH
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False), ("0", False)])
+def test_no_color_counts_unless_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    assert output.colours() is coloured
+
+
+def test_a_drawing_is_printed_as_it_is(capsys: Capture) -> None:
+    output.drawing("\x1b[1mName\x1b[0m\nweb\n")
+    assert capsys.readouterr().out == "\x1b[1mName\x1b[0m\nweb\n"

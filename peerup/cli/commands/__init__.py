@@ -31,7 +31,7 @@ COMMON: Final = (
 GROUPS: Final[dict[tuple[str, ...], str]] = {
     ("auth",): "who may connect to this machine",
     ("service",): "local TCP services that authorized peers may reach",
-    ("relay",): "run a relay, and say who may use it",
+    ("relay",): "use relays; run one, and say who may use it",
 }
 
 COMMANDS: Final[dict[tuple[str, ...], Command]] = {

@@ -20,7 +20,7 @@ class Argument(NamedTuple):
     help: str
     metavar: str | None = None
     action: Literal["store", "store_true", "append"] = "store"
-    nargs: Literal["?", "*"] | None = None
+    nargs: Literal["?", "*", "+"] | None = None
     parse: Callable[[str], int] | None = None
     default: str | None = None
     choices: tuple[str, ...] | None = None
@@ -51,5 +51,9 @@ TARGET: Final = Argument(
     ("target",), "peer id, or a name from the configuration", "T", complete="peers"
 )
 LISTEN_HELP: Final = "multiaddr to listen on; may be given several times"
+PEER_ID: Final = Argument(
+    ("--peer-id",), "the relay's peer id, where an address does not end in /p2p/ID", "ID"
+)
 SERVICE: Final = Argument(("name",), "name of the service", "NAME", complete="services")
+QR: Final = Argument(("--qr",), "on a terminal, a QR code as well", action="store_true")
 JSON: Final = Argument(("--json",), "machine-readable output", action="store_true")
