@@ -41,8 +41,8 @@ def list_relays(args: argparse.Namespace) -> int:
         output.progress("Add one with `peerup relay add ADDR`.")
     else:
         output.line(f"Relays ({len(relays)}):")
-        rows = [(peer, text.partition("/p2p/")[0]) for text, peer in relays]
-        table.show(("Peer ID", "Address"), rows, [f"  {text}" for text, _ in relays])
+        rows = [(str(addr), _over(addr)) for addr in config.relay.addresses]
+        table.show(("Address", "Over"), rows, [f"  {text}" for text, _ in relays])
     return 0
 
 
@@ -54,6 +54,12 @@ def remove(args: argparse.Namespace) -> int:
     output.line(f"Removed relay: {addr}")
     _report(path)
     return 0
+
+
+def _over(addr: Multiaddr) -> str:
+    """Return what carries connections to an address."""
+    names = [component.protocol.name for component in addr.components]
+    return next((name for name in reversed(names) if name != "p2p"), "")
 
 
 def _named(path: Path, text: str) -> Multiaddr:
