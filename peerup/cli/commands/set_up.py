@@ -46,7 +46,7 @@ SET_UP: Final = (
         "Print a script for bash, zsh or fish. Loaded by the shell, it completes\n"
         "commands, options, and the names of peers, services and relays from the\n"
         "configuration.",
-        "peerup completion bash   (in ~/.bashrc: source <(peerup completion bash))",
+        'peerup completion bash   (in ~/.bashrc: eval "$(peerup completion bash)")',
         (
             Argument(
                 ("shell",),
