@@ -77,6 +77,9 @@ def _page(words: Words, one: parser.Parser) -> str:
     epilog = one.epilog or ""
     one.epilog = None
     one._action_groups = [group for group in one._action_groups if group.title != "commands"]
+    for group in one._action_groups:
+        if group.title == "positional arguments":  # which would stand below no heading
+            group.title = "arguments"
     page = Manpage(one)
     page.prog = _title(words)
     page.date, page.source, page.manual = "", "peerup", "peerup"

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -171,3 +176,51 @@ def test_no_color_counts_unless_it_is_empty(
 def test_a_drawing_is_printed_as_it_is(capsys: Capture) -> None:
     output.drawing("\x1b[1mName\x1b[0m\nweb\n")
     assert capsys.readouterr().out == "\x1b[1mName\x1b[0m\nweb\n"
+
+
+@pytest.fixture
+def terminal() -> Iterator[int]:
+    """The descriptor of a terminal of 33 columns at which somebody has pressed Ctrl-D."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 33, 0, 0))
+    os.write(ours, b"\x04")
+    yield theirs
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_a_terminal_says_how_wide_it_is(monkeypatch: pytest.MonkeyPatch, terminal: int) -> None:
+    with open(terminal, "w", closefd=False) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert output.width() == 33
+
+
+def test_ctrl_d_at_a_terminal_interrupts(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, terminal: int
+) -> None:
+    with open(terminal, closefd=False) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(KeyboardInterrupt):
+            output.ask("Well? ")
+    assert capsys.readouterr().err == "Well? \n"
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_pipe_without_a_reader_matters_on_stdout_only(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        output.progress("x")
+        if name == "stdout":
+            with pytest.raises(output.ReaderGoneError):
+                output.line("x")
+        output.line("y")  # goes nowhere, and says no more about it
+
+
+def test_a_closed_descriptor_is_written_to_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    output.line("x")
+    output.flush()

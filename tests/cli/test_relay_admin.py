@@ -142,6 +142,11 @@ def test_info_prints_what_a_client_needs(peerup: Peerup, relay: Path, listener: 
     ]
 
 
+def test_w18_a_relay_is_gated_when_its_file_does_not_say(peerup: Peerup, relay: Path) -> None:
+    relay.write_text(relay.read_text().replace("  enable_connection_gating: true\n", ""))
+    assert "Connection gating: enabled" in peerup("relay", "info").out
+
+
 def test_info_as_json(peerup: Peerup, relay: Path, listener: int) -> None:
     result = peerup("relay", "info", "--json")
     assert json.loads(result.out) == {
