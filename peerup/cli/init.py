@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         relays = _ask(args)
     text = node_template(generated_by="peerup init", listen=listen, relays=relays, network=network)
     config = parse_config(text, path)  # says where the other files belong
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path.parent)
     peer = _identity(config.identity.key_file)
     list_file = config.security.authorized_keys_file
     assert list_file is not None  # as the template names one
@@ -52,6 +52,16 @@ def run(args: argparse.Namespace) -> int:
     qr.show(str(peer))
     _say_what_is_next(peer)
     return 0
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot create {directory}: {error.strerror}",
+            hint="Choose another place with --dir.",
+        ) from error
 
 
 def _already(path: Path) -> ConfigError:

@@ -237,3 +237,12 @@ def test_w15_a_key_of_somebody_else_is_neither_used_nor_replaced(
     assert "chown" in result.err
     assert key.read_bytes() == before
     assert not config.exists()
+
+
+def test_a_place_where_nothing_can_be_made_is_said_so(peerup: Peerup, home: Path) -> None:
+    (home / "file").touch()
+    result = peerup(*INIT, "--dir", str(home / "file" / "x"))
+    assert result.code == 2
+    assert f"cannot create {home / 'file' / 'x'}: Not a directory" in result.err
+    assert "--dir" in result.err
+    assert files(home) == ["file"]
