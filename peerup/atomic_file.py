@@ -63,17 +63,6 @@ def read_whole(path: Path, max_size: int, *, own: bool = False) -> Contents:
     return Contents(data, stat.S_IMODE(status.st_mode))
 
 
-def _check_owner(path: Path, owner: int) -> None:
-    allowed = {0, os.geteuid()}
-    if os.geteuid() == 0:
-        allowed.add(os.stat(_resolve(path).parent).st_uid)
-    if owner not in allowed:
-        raise ConfigError(
-            f"{path} belongs to another user (uid {owner})",
-            hint=f"If the file is yours, take it over: sudo chown {os.geteuid()} {path}",
-        )
-
-
 def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """Replace the contents of ``path``, or create it, in one step that survives a crash.
 
@@ -135,6 +124,17 @@ def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
         yield
     finally:
         os.close(file)  # which unlocks
+
+
+def _check_owner(path: Path, owner: int) -> None:
+    allowed = {0, os.geteuid()}
+    if os.geteuid() == 0:
+        allowed.add(os.stat(_resolve(path).parent).st_uid)
+    if owner not in allowed:
+        raise ConfigError(
+            f"{path} belongs to another user (uid {owner})",
+            hint=f"If the file is yours, take it over: sudo chown {os.geteuid()} {path}",
+        )
 
 
 def _resolve(path: Path) -> Path:
