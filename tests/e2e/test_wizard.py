@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.lab import DEADLINE
+from tests.e2e.lab import DEADLINE, POLL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,12 @@ class Screen:
             start_new_session=True,
         )
         os.close(theirs)
-        self.text = ""
+        self._shown = b""
+
+    @property
+    def text(self) -> str:
+        """What is on the screen so far; a letter may be there by half."""
+        return self._shown.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def wait_for(self, pattern: str) -> None:
         """Read until the pattern is on the screen, after what was waited for before."""
@@ -62,17 +67,19 @@ class Screen:
 
     def end(self) -> int:
         """Read to the end, and return the exit code."""
+        end = time.monotonic() + DEADLINE
         while self._read():
-            pass
+            assert time.monotonic() < end, f"no end:\n{self.text}"
         return self.process.wait(DEADLINE)
 
     def _read(self) -> bool:
-        select.select([self._ours], [], [], 0.1)
+        if not select.select([self._ours], [], [], POLL)[0]:
+            return True
         try:
             data = os.read(self._ours, 65536)
         except OSError:  # Linux says so when the last who had the other side is gone
             return False
-        self.text += data.decode().replace("\r\n", "\n")
+        self._shown += data
         return bool(data)
 
     def close(self) -> None:
