@@ -72,10 +72,10 @@ def ask(question: str) -> str | None:
     Raises:
         KeyboardInterrupt: Somebody at a terminal pressed Ctrl-D.
     """
-    _write(sys.stderr, printable(question, MAX_LINE), end="")
     stdin = sys.stdin  # None when started with the descriptor closed
     answer = b""
     try:
+        _write(sys.stderr, printable(question, MAX_LINE), end="")
         answer = b"" if stdin is None else stdin.buffer.readline(MAX_ANSWER)
     finally:
         if not answer.endswith(b"\n"):
