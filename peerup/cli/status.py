@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from peerup import __version__
-from peerup.cli import context, json_output, output
+from peerup.cli import context, json_output, output, peer_list
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.wire.address_class import classify
@@ -30,11 +29,10 @@ def run(args: argparse.Namespace) -> int:
     config = context.node_config(args)
     peer = PeerId.from_public_key(load_identity(config.identity.key_file).public_key)
     entries = _entries(config)
-    now = time.time_ns() / 1e9
     if args.json:
-        json_output.json_line(_json(config, peer, entries, now))
+        json_output.json_line(_json(config, peer, entries))
     else:
-        _print(config, peer, entries, now)
+        _print(config, peer, entries)
     return 0
 
 
@@ -46,7 +44,7 @@ def _entries(config: Config) -> tuple[Entry, ...] | None:
     return authorized_keys.load(path)
 
 
-def _print(config: Config, peer: PeerId, entries: tuple[Entry, ...] | None, now: float) -> None:
+def _print(config: Config, peer: PeerId, entries: tuple[Entry, ...] | None) -> None:
     output.line(f"peerup {__version__}")
     output.line()
     output.line(f"Peer ID:  {peer}")
@@ -60,28 +58,22 @@ def _print(config: Config, peer: PeerId, entries: tuple[Entry, ...] | None, now:
     if entries is None:
         _print_list("Authorized peers:", (), "connection gating disabled: anybody may connect")
     else:
-        title = f"Authorized peers ({len(entries)}):"
-        shown = (_describe(config, entry, now) for entry in entries)
-        _print_list(title, shown, "(none)")
+        _print_list(f"Authorized peers ({len(entries)}):", (), "" if entries else "(none)")
+        peer_list.show(entries, config.names, indent="  ")
     _print_list("Services:", _services(config), "(none configured)")
-    _print_list("Names:", (f"{name} → {config.names[name]}" for name in sorted(config.names)), "")
+    _print_list(
+        "Names:", (f"{name} → {config.names[name]}" for name in sorted(config.names)), "(none)"
+    )
 
 
 def _print_list(title: str, items: Iterable[str], when_empty: str) -> None:
-    lines = tuple(items) or ((when_empty,) if when_empty else ())
-    if lines:
-        output.line(title)
-    for text in lines:
+    output.line(title)
+    for text in tuple(items) or ((when_empty,) if when_empty else ()):
         output.line(f"  {text}")
 
 
 def _classed(addr: Multiaddr) -> str:
     return f"{addr} ({classify(addr)})"
-
-
-def _describe(config: Config, entry: Entry, now: float) -> str:
-    expired = "  EXPIRED" if entry.expired(now) else ""
-    return context.describe(entry, ", ".join(_names_of(config, entry.peer))) + expired
 
 
 def _services(config: Config) -> Iterable[str]:
@@ -92,13 +84,7 @@ def _services(config: Config) -> Iterable[str]:
         yield f"{name:<{width}} -> {service.local_address} ({state})"
 
 
-def _names_of(config: Config, peer: PeerId) -> list[str]:
-    return sorted(name for name, known in config.names.items() if known == peer)
-
-
-def _json(
-    config: Config, peer: PeerId, entries: tuple[Entry, ...] | None, now: float
-) -> dict[str, object]:
+def _json(config: Config, peer: PeerId, entries: tuple[Entry, ...] | None) -> dict[str, object]:
     return {
         "peer_id": str(peer),
         "version": __version__,
@@ -112,15 +98,7 @@ def _json(
         "listen_addresses": [str(addr) for addr in config.network.listen_addresses],
         "authorized_peers": None
         if entries is None
-        else [
-            {
-                "peer_id": str(entry.peer),
-                "names": _names_of(config, entry.peer),
-                "comment": entry.comment,
-                "expired": entry.expired(now),
-            }
-            for entry in entries
-        ],
+        else peer_list.to_json(entries, config.names, config.path)["peers"],
         "services": [
             {
                 "name": name,

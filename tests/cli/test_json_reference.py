@@ -77,12 +77,48 @@ def relay_info(peerup: Peerup, network: Network) -> str:
     return peerup("relay", "info", "--json").out
 
 
+def of(*words: str) -> Callable[[Peerup, Network], str]:
+    """What a command prints that needs the files of this machine alone."""
+    return lambda peerup, _network: peerup(*words, "--json").out
+
+
+def auth(word: str) -> Callable[[Peerup, Network], str]:
+    def run(peerup: Peerup, network: Network) -> str:
+        peerup("auth", "add", str(HOME), "--file", "list")
+        if word == "validate":
+            with Path("list").open("a") as file:
+                file.write("nonsense\n")
+            return peerup("auth", "validate", "list", "--json").out
+        return peerup("auth", word, "--file", "list", "--json").out
+
+    return run
+
+
+def service_list(peerup: Peerup, network: Network) -> str:
+    peerup("service", "add", "ssh", "127.0.0.1:22")
+    return peerup("service", "list", "--json").out
+
+
+def relay_list_peers(peerup: Peerup, network: Network) -> str:
+    relay_info(peerup, network)
+    peerup("relay", "authorize", str(HOME))
+    return peerup("relay", "list-peers", "--json").out
+
+
 EXAMPLES: Final[dict[Words, Callable[[Peerup, Network], str]]] = {
+    ("ping",): ping,
+    ("relay", "info"): relay_info,
+    ("whoami",): of("whoami"),
+    ("version",): of("version"),
+    ("relay", "version"): of("relay", "version"),
+    ("relay", "list"): of("relay", "list"),
+    ("relay", "list-peers"): relay_list_peers,
+    ("auth", "list"): auth("list"),
+    ("auth", "validate"): auth("validate"),
+    ("service", "list"): service_list,
     ("status",): status,
     ("resolve",): resolve,
-    ("ping",): ping,
     ("traceroute",): traceroute,
-    ("relay", "info"): relay_info,
 }
 
 

@@ -19,14 +19,19 @@ from peerup.cli.commands.set_up import SET_UP
 __all__ = ["COMMANDS", "COMMON", "GROUPS", "Argument", "Command"]
 
 COMMON: Final = (
-    Argument(("--config",), "configuration file to use, instead of the first one found", "PATH"),
+    Argument(
+        ("--config",),
+        "configuration file to use, instead of the first one found",
+        "PATH",
+        complete="file",
+    ),
     Argument(("-v", "--verbose"), "log more, to stderr", action="store_true"),
 )
 
 GROUPS: Final[dict[tuple[str, ...], str]] = {
     ("auth",): "who may connect to this machine",
     ("service",): "local TCP services that authorized peers may reach",
-    ("relay",): "run a relay, and say who may use it",
+    ("relay",): "use relays; run one, and say who may use it",
 }
 
 COMMANDS: Final[dict[tuple[str, ...], Command]] = {

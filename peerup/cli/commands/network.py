@@ -87,6 +87,11 @@ NETWORK: Final = (
         "show which peer id a name stands for",
         "Look a name up in the configuration. Uses no network and creates nothing.",
         "peerup resolve home",
-        (Argument(("target",), "name from the configuration, or a peer id", "NAME"), JSON),
+        (
+            Argument(
+                ("target",), "name from the configuration, or a peer id", "NAME", complete="peers"
+            ),
+            JSON,
+        ),
     ),
 )
