@@ -30,16 +30,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _carry(config: Config, args: argparse.Namespace, source: int | None, target: int) -> int:
+    # When something goes wrong, stdout stays open to the end: ssh hangs up on us as soon as it is
+    # closed, and its user would never read what the matter was.
     console = DescriptorStream(source, target)
-    try:
-        async with Node(config, listen=False) as node:
-            peer = node.resolve(args.target)
-            await node.connect(peer)  # who is absent now is absent: no second attempt
+    async with Node(config, listen=False) as node:
+        peer = node.resolve(args.target)
+        await node.connect(peer)  # who is absent now is absent: no second attempt
+        try:
             await carry(node, peer, args.service, console)
-    except BrokenPipeError as why:
-        raise output.ReaderGoneError from why
-    finally:
-        console.close()
+        except BrokenPipeError as why:
+            raise output.ReaderGoneError from why
     return 0
 
 

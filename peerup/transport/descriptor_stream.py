@@ -138,14 +138,21 @@ class DescriptorStream:
         _wake(self._waiter)
 
     def close(self) -> None:
+        self.close_write()
         self._shut(ConnectionClosedError("we closed the descriptor"))
 
     def reset(self, code: int = 0) -> None:
+        """Give up; the target stays open, as whoever reads it would see an end in order.
+
+        It ends with the process, whose exit code tells, and which may say why before.
+        """
+        if not self._finished:
+            self._finished = True
+            self._output.stop()
         self._shut(ConnectionClosedError("we gave up on the descriptor"))
 
     def _shut(self, reason: ConnectionClosedError) -> None:
         if self._closed is None:
-            self.close_write()
             self._closed = reason
             if self._patience is not None:
                 self._patience.cancel()

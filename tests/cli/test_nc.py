@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -42,10 +43,12 @@ class Console:
         self.keyboard = -1
 
     def shown(self) -> bytes:
-        """All that was written to stdout."""
+        """All that was written to stdout; after an error it is not closed before the process."""
+        os.set_blocking(self.screen, False)
         parts = []
-        while piece := os.read(self.screen, 65536):
-            parts.append(piece)
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(self.screen, 65536):
+                parts.append(piece)
         return b"".join(parts)
 
 

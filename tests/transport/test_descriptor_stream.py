@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import pty
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,41 +19,11 @@ from peerup.transport.descriptor_stream import (
     DescriptorStream,
 )
 from tests.sim.clock import RunReal
+from tests.transport.descriptors import drain, feed, nowhere, pattern, pipe, taken
 
 pytestmark = pytest.mark.real_clock
 
 SIZE = 3_000_000
-
-
-_taken: set[int] = set()
-
-
-def taken(end: int) -> int:
-    """Say that somebody else closes this end of a pipe; closing a number twice hits others."""
-    _taken.add(end)
-    return end
-
-
-@contextlib.contextmanager
-def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe whose ends are closed afterwards, but for those that were taken."""
-    ends = os.pipe()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            if end in _taken:
-                _taken.discard(end)
-            else:
-                os.close(end)
-
-
-def nowhere() -> int:
-    return os.open(os.devnull, os.O_WRONLY)
-
-
-def pattern(size: int) -> bytes:
-    return bytes(range(251)) * (size // 251 + 1)
 
 
 async def read_all(stream: DescriptorStream) -> bytes:
@@ -63,33 +31,6 @@ async def read_all(stream: DescriptorStream) -> bytes:
     while data := await stream.read():
         parts.append(data)
     return b"".join(parts)
-
-
-def drain(source: int) -> tuple[threading.Thread, list[bytes]]:
-    """Read a descriptor to its end in a thread."""
-    parts: list[bytes] = []
-
-    def run() -> None:
-        while piece := os.read(source, 65536):
-            parts.append(piece)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, parts
-
-
-def feed(target: int, data: bytes) -> threading.Thread:
-    """Write all of ``data`` in a thread, then close."""
-
-    def run() -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
-        os.close(target)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_a_pipe_is_read_to_its_end(run_real: RunReal) -> None:
@@ -274,7 +215,7 @@ def test_a_reader_that_went_away_is_an_error(run_real: RunReal) -> None:
             stream = DescriptorStream(None, taken(target))
             with pytest.raises(BrokenPipeError):
                 await stream.write(b"hello")
-            stream.reset()
+            stream.close()
 
     run_real(main())
 
@@ -349,6 +290,20 @@ def test_whoever_reads_is_woken_by_our_own_end(run_real: RunReal, end: str) -> N
     run_real(main())
 
 
+def test_a_reset_is_no_end_for_whoever_reads(run_real: RunReal) -> None:
+    async def main() -> None:
+        with pipe() as (source, target):
+            stream = DescriptorStream(None, target)
+            await stream.write(b"half")
+            stream.reset()
+            os.set_blocking(source, False)
+            assert os.read(source, 10) == b"half"
+            with pytest.raises(BlockingIOError):
+                os.read(source, 10)
+
+    run_real(main())
+
+
 def test_mistakes_of_ours_are_told(run_real: RunReal) -> None:
     async def main() -> None:
         with pipe() as (source, _), pipe() as (back, out):
@@ -388,7 +343,7 @@ def test_a_loop_that_has_ended_is_not_told_anything(run_real: RunReal) -> None:
                 await asyncio.sleep(0)
                 writing.cancel()
             (thread,) = set(threading.enumerate()) - before
-            stream.reset()
+            stream.close()
             kept.append((stream, thread))
 
         run_real(main())
