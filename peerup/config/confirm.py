@@ -137,6 +137,8 @@ def _replace(path: Path, data: bytes, current: bytes, marker: Marker) -> None:
         write_atomic(place, confirm_rules.encode_marker(marker))
         side_files.replace(path, data)
     except OSError:
+        if side_files.read(path) == data:
+            return  # it is in its place: what failed was to tidy up after it
         side_files.remove(place)
         side_files.remove(backup)
         raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, ScalarNode
 
 from peerup.config.schema import RelayConfig
 from peerup.config.source import BOM
@@ -61,7 +61,7 @@ class _Written(NamedTuple):
 
 
 def explain(config: Config | RelayConfig, text: str) -> tuple[Setting, ...]:
-    """Return every setting of a configuration, in the order of the schema.
+    """Return every setting of a configuration, in the order of the schema, the version first.
 
     Args:
         config: What ``text`` means.
@@ -69,10 +69,11 @@ def explain(config: Config | RelayConfig, text: str) -> tuple[Setting, ...]:
     """
     root = compose(text.removeprefix(BOM), config.path)
     written = dict(_written(root, ()))
-    return tuple(
+    found = [
         _derived(config, _setting(keys, value, written.get(keys), config.path))
         for keys, value in _walk(config, ())
-    )
+    ]
+    return tuple(sorted(found, key=lambda setting: setting.keys != ("version",)))
 
 
 def _written(node: Node | None, keys: Keys) -> Iterator[tuple[Keys, _Written]]:
@@ -105,9 +106,9 @@ def _setting(keys: Keys, value: object, written: _Written | None, path: Path) ->
 
 def _says_nothing(node: Node) -> bool:
     """Tell whether this is a value that stands for the default."""
-    if isinstance(node, ScalarNode):
-        return is_null(node) or not node.value or _ZERO.fullmatch(node.value) is not None
-    return isinstance(node, SequenceNode) and not node.value
+    if not isinstance(node, ScalarNode):
+        return False
+    return is_null(node) or not node.value or _ZERO.fullmatch(node.value) is not None
 
 
 def _shown(key: str, value: object) -> Value:
@@ -125,7 +126,7 @@ def _shown(key: str, value: object) -> Value:
 def _derived(config: Config | RelayConfig, setting: Setting) -> Setting:
     """Return the setting as another one makes it, where the file does not say."""
     keys = setting.keys
-    if setting.line:
+    if setting.line and setting.value != ():
         return setting
     if isinstance(config, RelayConfig):
         if keys[-1] not in _OPEN_SESSIONS:
