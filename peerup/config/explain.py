@@ -15,6 +15,7 @@ from peerup.config.source import BOM
 from peerup.config.units import format_duration, format_size
 from peerup.config.yaml_reader import compose, is_null, line_of
 from peerup.config.yaml_write import flow, item_lines, key_text
+from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -86,7 +87,7 @@ def _written(node: Node | None, keys: Keys) -> Iterator[tuple[Keys, _Written]]:
 
 def _walk(value: object, keys: Keys) -> Iterator[tuple[Keys, object]]:
     """Yield the single values and lists in ``value``, which is part of a configuration."""
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, PeerId):
         for field in fields(value):
             if field.name not in _NOT_SETTINGS:
                 yield from _walk(getattr(value, field.name), (*keys, field.name))

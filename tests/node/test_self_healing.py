@@ -1,0 +1,467 @@
+"""A daemon that starts anew when its configuration does, and archives the one that runs well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pytest
+
+from peerup.config import archive, confirm, side_files
+from peerup.errors import ConfigError, DialError
+from peerup.node import self_healing
+from peerup.node.self_healing import HEALTHY_S, LOOK_S, Guard
+from tests.sim.clock import RunVirtual
+
+START: Final = 1_770_000_000_000_000_000
+TIMEOUT: Final = 300.0
+SOON: Final = 3 * LOOK_S
+
+
+def parse(text: str, path: Path) -> str:
+    """A configuration is its text; some cannot be used."""
+    if text.startswith("bad"):
+        raise ConfigError(f"{path}:1: {text}", hint="Mend it.")
+    return text
+
+
+class Daemon:
+    """What a guard keeps running: it notes with what, and may fail to start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.new = path, path.with_name("new.yaml")
+        self.started: list[str] = []
+        self.running = 0
+        self.fails: dict[str, Exception] = {}
+        self.ended: Exception | None = None
+        self.jumped = 0.0
+        self.code: int | None = None
+        self.write("one")
+        self.guard = Guard(path, parse, clock=self.wall)
+
+    def wall(self) -> int:
+        seconds = asyncio.get_running_loop().time() - 1000.0 + self.jumped
+        return START + round(seconds * 1e9)
+
+    def write(self, text: str, path: Path | None = None) -> None:
+        path = path or self.path
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def apply(self, text: str, timeout: float = TIMEOUT) -> None:
+        self.write(text, self.new)
+        confirm.apply(self.path, self.new, lambda text, _: text, now=self.wall(), timeout=timeout)
+
+    async def serve(self, config: str) -> int:
+        if config in self.fails:
+            raise self.fails[config]
+        self.started.append(config)
+        self.running += 1
+        try:
+            await self.guard.beside(self.work)
+        finally:
+            self.running -= 1
+        return 7
+
+    async def work(self) -> None:
+        while self.ended is None:
+            await asyncio.sleep(1)
+        raise self.ended
+
+    @contextlib.asynccontextmanager
+    async def up(self) -> AsyncIterator[None]:
+        """Run in the background for the body."""
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self._run())
+            await asyncio.sleep(0.5)
+            yield
+            task.cancel()
+
+    async def _run(self) -> None:
+        self.code = await self.guard.run(self.serve)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    return Daemon(tmp_path / "config.yaml")
+
+
+def test_w01_a_running_daemon_takes_up_what_is_applied_and_keeps_what_is_confirmed(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two"]
+            confirm.confirm(daemon.path, now=daemon.wall())
+            await asyncio.sleep(10 * TIMEOUT)
+            assert daemon.started == ["one", "two"]
+            assert daemon.running == 1
+
+    run(main())
+    assert daemon.path.read_text() == "two"
+    assert daemon.running == 0
+
+
+def test_w01_what_is_not_confirmed_is_taken_back_at_the_deadline(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(TIMEOUT - SOON)
+            assert daemon.started == ["one", "two"]
+            await asyncio.sleep(2 * SOON)
+            assert daemon.started == ["one", "two", "one"]
+            assert daemon.running == 1
+
+    run(main())
+    assert daemon.path.read_text() == "one"
+
+
+def test_w01_a_second_one_gets_its_own_deadline(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(TIMEOUT - SOON)
+            confirm.confirm(daemon.path, now=daemon.wall())
+            daemon.apply("three")
+            await asyncio.sleep(TIMEOUT - SOON)
+            assert daemon.started == ["one", "two", "three"]
+            await asyncio.sleep(2 * SOON)
+            assert daemon.started == ["one", "two", "three", "two"]
+
+    run(main())
+
+
+def test_what_is_rolled_back_meanwhile_is_taken_up(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(SOON)
+            confirm.revert(daemon.path, "by hand")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two", "one"]
+
+    run(main())
+
+
+def test_a_marker_that_comes_before_its_configuration_is_waited_for(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            daemon.write("one")  # as it is between two steps of apply
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one"]
+            daemon.write("two")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two"]
+            daemon.write("one")
+            confirm.confirm(daemon.path, now=daemon.wall())
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two", "one"]
+
+    run(main())
+
+
+def test_a_clock_that_is_set_back_puts_nothing_off(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(SOON)
+            daemon.jumped = -56 * 365 * 86400.0
+            await asyncio.sleep(TIMEOUT)
+            assert daemon.started == ["one", "two", "one"]
+
+    run(main())
+
+
+def test_a_clock_that_jumps_ahead_reverts_at_once(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            daemon.jumped = 86400.0
+            await asyncio.sleep(SOON)
+            assert daemon.path.read_text() == "one"
+            assert daemon.started == ["one"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_deadline_survives_a_restart(run: RunVirtual, daemon: Daemon, late: bool) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+        await asyncio.sleep(2 * TIMEOUT if late else TIMEOUT - SOON)
+        daemon.started.clear()
+        async with daemon.up():
+            assert daemon.started == (["one"] if late else ["two"])
+            await asyncio.sleep(2 * SOON)
+            assert daemon.started == (["one"] if late else ["two", "one"])
+
+    run(main())
+
+
+def test_a_deadline_that_has_passed_counts_before_anything_is_parsed(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        daemon.apply("bad: [")
+        await asyncio.sleep(TIMEOUT)
+        async with daemon.up():
+            assert daemon.started == ["one"]
+
+    run(main())
+    kept = side_files.generations(daemon.path, side_files.REPLACED)
+    assert [each.path.read_text() for each in kept] == ["bad: ["]
+
+
+def test_what_is_applied_and_cannot_be_used_is_taken_back_before_the_deadline(
+    run: RunVirtual, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon.apply("bad: [")
+        async with daemon.up():
+            assert daemon.started == ["one"]
+
+    run(main())
+    assert "does not start" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ConfigError("no key"), OSError(98, "Address in use")])
+def test_what_is_applied_and_does_not_start_is_taken_back_at_once(
+    run: RunVirtual, daemon: Daemon, error: Exception
+) -> None:
+    async def main() -> None:
+        daemon.fails["two"] = error
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "one"]
+
+    run(main())
+    assert daemon.path.read_text() == "one"
+
+
+def test_what_does_not_start_and_was_not_applied_is_an_error(
+    run: RunVirtual, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon.fails["one"] = DialError("x", {})
+        with pytest.raises(DialError):
+            await daemon.guard.run(daemon.serve)
+        archive.archive(daemon.path, "good")
+        daemon.write("bad")
+        with pytest.raises(ConfigError, match="bad"):
+            await daemon.guard.run(daemon.serve)
+
+    run(main())
+    assert "config rollback can bring back one of 1" in caplog.text
+
+
+def test_what_fails_later_ends_the_daemon_whatever_is_pending(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        daemon.apply("two")
+        daemon.ended = ConfigError("the disk is gone")
+        with pytest.raises(ExceptionGroup):
+            await daemon.guard.run(daemon.serve)
+
+    run(main())
+    assert daemon.path.read_text() == "two"
+
+
+def test_work_that_ends_by_itself_ends_the_daemon_with_its_code(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def done() -> None:
+        await asyncio.sleep(1)
+
+    daemon.work = done  # type: ignore[method-assign]
+    run(daemon._run())
+    assert daemon.code == 7
+    assert daemon.started == ["one"]
+
+
+def test_w21_only_what_ran_well_for_a_while_is_archived(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            await asyncio.sleep(HEALTHY_S - SOON)
+            assert archive.generations(daemon.path) == ()
+            daemon.write("edited, not running")
+            await asyncio.sleep(2 * SOON)
+
+    run(main())
+    (good,) = archive.generations(daemon.path)
+    assert good.path.read_text() == "one"
+
+
+def test_w21_what_waits_to_be_confirmed_is_archived_only_afterwards(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    def archived() -> list[str]:
+        return [each.path.read_text() for each in archive.generations(daemon.path)]
+
+    async def main() -> None:
+        async with daemon.up():
+            await asyncio.sleep(HEALTHY_S + SOON)
+            daemon.apply("two")
+            await asyncio.sleep(TIMEOUT - SOON)
+            assert archived() == ["one"]
+            confirm.confirm(daemon.path, now=daemon.wall())
+            await asyncio.sleep(HEALTHY_S + SOON)
+            assert archived() == ["two", "one"]
+
+    run(main())
+
+
+def test_w21_a_daemon_that_does_not_stay_up_archives_nothing(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            async with daemon.up():
+                await asyncio.sleep(HEALTHY_S - SOON)
+
+    run(main())
+    assert archive.generations(daemon.path) == ()
+
+
+def test_a_mistake_by_hand_does_not_stop_what_runs(
+    run: RunVirtual, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            await asyncio.sleep(SOON)
+            confirm.confirm(daemon.path, now=daemon.wall())
+            daemon.write("bad")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two"]
+
+    run(main())
+    assert daemon.path.read_text() == "bad"
+    assert "still running by what was there before" in caplog.text
+
+
+def test_what_is_applied_and_turns_bad_is_taken_back_and_what_runs_goes_on(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("bad")
+            await asyncio.sleep(SOON)
+            assert daemon.path.read_text() == "one"
+            assert daemon.started == ["one"]
+            assert daemon.running == 1
+
+    run(main())
+
+
+def no_space(*_: object, **__: object) -> NoReturn:
+    raise ConfigError("revert: read-only file system")
+
+
+def test_where_nothing_can_be_written_it_runs_by_what_was_before(
+    run: RunVirtual,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        daemon.apply("two")
+        await asyncio.sleep(TIMEOUT)
+        monkeypatch.setattr(confirm, "settle", no_space)
+        async with daemon.up():
+            await asyncio.sleep(100)
+            assert daemon.started == ["one"]
+
+    run(main())
+    assert daemon.path.read_text() == "two"
+    said = [r for r in caplog.records if "read-only" in r.getMessage()]
+    assert len(said) == 2, "at the start and while it runs, but not each second"
+
+
+def test_where_nothing_can_be_written_nor_read_it_does_not_start(
+    run: RunVirtual, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(confirm, "settle", no_space)
+        with pytest.raises(ConfigError, match="read-only"):
+            daemon.guard.load()
+
+    run(main())
+
+
+def test_what_does_not_start_and_cannot_be_taken_back_is_an_error(
+    run: RunVirtual,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        daemon.apply("bad")
+        monkeypatch.setattr(confirm, "revert", no_space)
+        with pytest.raises(ConfigError, match=r"config\.yaml:1: bad"):
+            daemon.guard.load()
+
+    run(main())
+    assert "cannot take back" in caplog.text
+
+
+def test_an_archive_that_cannot_be_written_is_said_once_and_tried_again(
+    run: RunVirtual,
+    daemon: Daemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(self_healing, "archive", no_space)
+            async with daemon.up():
+                await asyncio.sleep(5 * HEALTHY_S)
+        async with daemon.up():
+            await asyncio.sleep(HEALTHY_S + SOON)
+
+    run(main())
+    assert caplog.text.count("read-only") == 1
+    assert len(archive.generations(daemon.path)) == 1
+
+
+def test_a_backup_that_is_gone_is_said_loudly(
+    run: RunVirtual, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon.apply("two")
+        side_files.pre_confirmed(daemon.path).unlink()
+        await asyncio.sleep(TIMEOUT)
+        async with daemon.up():
+            assert daemon.started == ["two"]
+
+    run(main())
+    assert "what was before it is gone" in caplog.text
+    assert [record.levelno for record in caplog.records][:1] == [logging.ERROR]
+
+
+def test_a_marker_without_a_change_is_cleared_without_a_word(
+    run: RunVirtual, daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        daemon.apply("two")
+        daemon.write("one")
+        await asyncio.sleep(TIMEOUT)
+        async with daemon.up():
+            assert daemon.started == ["one"]
+            assert confirm.look(daemon.path) is None
+
+    run(main())
+    assert "taken back" not in caplog.text
