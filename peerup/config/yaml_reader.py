@@ -40,6 +40,7 @@ _TAGS: Final = frozenset(
     _TAG + name
     for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
 )
+_INTEGER: Final = re.compile(r"0x[0-9a-f]+|0b[01]+|0o?[0-7]+|[1-9][0-9]*|0")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TRUE: Final = frozenset({"true", "True", "TRUE"})
 _FALSE: Final = frozenset({"false", "False", "FALSE"})
@@ -134,6 +135,15 @@ def compose(text: str, path: Path) -> Node | None:
         ) from error
     except (ValueError, OverflowError) as error:  # PyYAML, on numbers beyond Unicode or reason
         raise ConfigError(f"{path}:1: failed to parse YAML: {error}") from error
+
+
+def _integer(text: str) -> int | None:
+    """Return the whole number that Go reads, whose ``010`` is 8; None if it is none."""
+    digits = text.replace("_", "").lower().removeprefix("+")
+    if len(digits) > MAX_INTEGER_CHARS or not _INTEGER.fullmatch(digits):
+        return None
+    octal = digits[0] == "0" and digits.isdigit()
+    return int(digits, 8 if octal else 0)
 
 
 def is_null(node: Node) -> bool:
@@ -254,11 +264,10 @@ class Section:
         found, node = self.text(key), self.nodes.get(key)
         if found is None or not isinstance(node, ScalarNode):
             return default
-        digits = found.text.replace("_", "")
-        whole = digits.isascii() and digits.isdecimal() and len(digits) <= MAX_INTEGER_CHARS
-        if not whole or node.style is not None or int(digits) > maximum:
+        number = _integer(found.text) if node.style is None else None
+        if number is None or number > maximum:
             raise found.refused(f"allowed is a whole number, 0 to {maximum}, without quotes")
-        return int(digits)
+        return number
 
     def dotted(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
