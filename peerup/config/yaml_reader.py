@@ -184,6 +184,7 @@ class Section:
     key_lines: dict[str, int] = field(default_factory=dict)
     _asked: set[str] = field(init=False, default_factory=set)
     _inner: list[Section] = field(init=False, default_factory=list)
+    _remarks: list[str] = field(init=False, default_factory=list)
 
     @classmethod
     def of(cls, node: Node | None, path: Path, name: str = "", line: int = 1) -> Section:
@@ -277,8 +278,13 @@ class Section:
         line = line_of(node) if node else self.key_lines.get(key, self.line)
         return f"{self.path}:{line}: {self.dotted(key)}"
 
-    def unknown(self) -> Iterator[str]:
-        """Yield a warning for each key here or below that nobody asked for."""
+    def remark(self, key: str, text: str) -> None:
+        """Warn of the value of ``key``, which is not refused."""
+        self._remarks.append(f"{self.place(key)}: {text}")
+
+    def warnings(self) -> Iterator[str]:
+        """Yield the remarks, and one for each key that nobody asked for, here and below."""
+        yield from self._remarks
         for key in self.nodes:
             if key not in self._asked:
                 close = difflib.get_close_matches(key, self._asked, 1)
@@ -286,7 +292,7 @@ class Section:
                 where = f"{self.path}:{self.key_lines[key]}"
                 yield f"{where}: unknown key {shown(self.dotted(key))} is ignored{meant}"
         for inner in self._inner:
-            yield from inner.unknown()
+            yield from inner.warnings()
 
     def refused(self, node: Node, allowed: str, key: str = "") -> ConfigError:
         kinds: dict[type[Node], str] = {MappingNode: "keys and values", SequenceNode: "a list"}

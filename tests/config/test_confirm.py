@@ -1,11 +1,11 @@
-"""Applied, confirmed, reverted: by the deadline, whoever is killed when, and nothing is lost."""
+"""Applied, confirmed, reverted: by the deadline, and nothing is lost."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -15,49 +15,15 @@ from peerup.config.confirm_rules import DAMAGED_S, Damaged, Marker, Wait
 from peerup.config.load import load_config, parse_config
 from peerup.errors import ConfigError
 from tests.config.conftest import write_private
+from tests.config.trial import LATER, NOW, SECOND, Trial, trial_of
 
 if TYPE_CHECKING:
-    from tests.config.killed import FileSystem
-
-NOW: Final = 1_770_000_000_000_000_001
-SECOND: Final = 10**9
-LATER: Final = NOW + 300 * SECOND
-
-
-class Trial:
-    """A configuration, another one to be applied, and what they hold."""
-
-    def __init__(self, path: Path, new: Path) -> None:
-        self.path, self.new = path, new
-        self.marker = path.with_name(".config.pending")
-        self.backup = path.with_name(".config.pre-confirmed.yaml")
-        self.old_text = path.read_bytes()
-        self.new_text = new.read_bytes()
-
-    def apply(self, now: int = NOW, timeout: float = 300.0) -> confirm.Applied[object]:
-        return confirm.apply(self.path, self.new, parse_config, now=now, timeout=timeout)
-
-    @property
-    def replaced(self) -> list[bytes]:
-        found = side_files.generations(self.path, side_files.REPLACED)
-        return [each.path.read_bytes() for each in found]
-
-    def is_as_before(self) -> bool:
-        text, left = self.path.read_bytes(), self.marker.exists() or self.backup.exists()
-        return text == self.old_text and not left
-
-    def reset(self) -> None:
-        """Remove everything, and write the two files anew."""
-        for place in (*self.path.parent.iterdir(),):
-            place.unlink()
-        write_private(self.path, self.old_text)
-        write_private(self.new, self.new_text)
+    pass
 
 
 @pytest.fixture
 def trial(fresh: Path) -> Trial:
-    new = fresh.read_text() + "\n# the new one\nservices: {ssh: {local_address: 'a:1'}}\n"
-    return Trial(fresh, write_private(fresh.parent / "new.yaml", new))
+    return trial_of(fresh)
 
 
 def refused(trial: Trial, match: str, timeout: float = 300.0, now: int = NOW) -> ConfigError:
@@ -335,101 +301,6 @@ def test_what_was_before_can_be_read_without_writing(trial: Trial) -> None:
     trial.backup.symlink_to(trial.backup.name)
     with pytest.raises(ConfigError, match=r"revert: .*pre-confirmed.yaml"):
         confirm.text_before(trial.path)
-
-
-# Death, and a full disk, between any two steps
-
-
-def test_w20_killed_while_applying(trial: Trial, file_system: FileSystem) -> None:
-    for step in file_system.killed_at_each_step(trial.reset, trial.apply):
-        assert trial.path.read_bytes() in (trial.old_text, trial.new_text), step
-        if trial.path.read_bytes() == trial.new_text:
-            assert isinstance(confirm.look(trial.path), Marker), step
-            confirm.settle(trial.path, now=LATER)
-            assert trial.is_as_before(), step
-        assert trial.apply(now=LATER).marker.deadline > LATER, step
-        confirm.settle(trial.path, now=LATER + 300 * SECOND)
-        assert trial.is_as_before(), step
-
-
-def test_w20_killed_while_applying_the_command_may_be_repeated_at_once(
-    trial: Trial, file_system: FileSystem
-) -> None:
-    for step in file_system.killed_at_each_step(trial.reset, trial.apply):
-        if trial.path.read_bytes() == trial.old_text:
-            trial.apply()
-        assert trial.path.read_bytes() == trial.new_text, step
-        assert trial.backup.read_bytes() == trial.old_text, step
-
-
-def test_w20_killed_while_reverting(trial: Trial, file_system: FileSystem) -> None:
-    def prepare() -> None:
-        trial.reset()
-        trial.apply()
-
-    def revert() -> object:
-        return confirm.settle(trial.path, now=LATER)
-
-    for step in file_system.killed_at_each_step(prepare, revert):
-        assert trial.path.read_bytes() in (trial.old_text, trial.new_text), step
-        revert()
-        assert trial.path.read_bytes() == trial.old_text, step
-        assert confirm.look(trial.path) is None, step
-        assert trial.replaced == [trial.new_text], step
-
-
-def test_w20_killed_while_confirming(trial: Trial, file_system: FileSystem) -> None:
-    def prepare() -> None:
-        trial.reset()
-        trial.apply()
-
-    def keep() -> None:
-        confirm.confirm(trial.path, now=NOW)
-
-    for step in file_system.killed_at_each_step(prepare, keep):
-        confirmed = confirm.look(trial.path) is None
-        confirm.settle(trial.path, now=LATER)
-        expected = trial.new_text if confirmed else trial.old_text
-        assert trial.path.read_bytes() == expected, step
-
-
-def test_w20_a_full_disk_while_applying_changes_nothing(
-    trial: Trial, file_system: FileSystem
-) -> None:
-    refusals = 0
-
-    def apply() -> None:
-        nonlocal refusals
-        try:
-            trial.apply()
-        except ConfigError as error:
-            assert "No space left on device" in str(error)  # noqa: PT017  not each step fails
-            assert trial.is_as_before()
-            refusals += 1
-
-    for _ in file_system.refused_at_each_step(trial.reset, apply):
-        pass
-    assert refusals > 3
-
-
-def test_w20_a_full_disk_while_reverting_loses_nothing(
-    trial: Trial, file_system: FileSystem
-) -> None:
-    def prepare() -> None:
-        trial.reset()
-        trial.apply()
-
-    def revert() -> None:
-        try:
-            confirm.settle(trial.path, now=LATER)
-        except ConfigError as error:
-            assert "revert: " in str(error)  # noqa: PT017  not each step fails
-            assert trial.path.read_bytes() in (trial.old_text, trial.new_text)
-
-    for step in file_system.refused_at_each_step(prepare, revert):
-        confirm.settle(trial.path, now=LATER)
-        assert trial.path.read_bytes() == trial.old_text, step
-        assert trial.new_text in trial.replaced, step
 
 
 def test_times_left_are_whole_seconds() -> None:
