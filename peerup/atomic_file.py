@@ -58,10 +58,11 @@ def read_whole(path: Path, max_size: int) -> Contents:
     return Contents(data, stat.S_IMODE(status.st_mode))
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE, like: Path | None = None) -> None:
     """Replace the contents of ``path``, or create it, in one step that survives a crash.
 
-    A file that is replaced keeps its owner and group; its permission bits become ``mode``.
+    A file that is replaced keeps its owner and group; its permission bits become ``mode``. One
+    that root creates gets the owner of the file ``like``, if that is given and there.
 
     Raises:
         OSError: It cannot be done, or not without giving the file to another owner; the old
@@ -69,7 +70,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """
     target = _resolve(path)
     with _temporary(target, data, mode) as temporary:
-        _keep_owner(target, temporary, mode)
+        if not _keep_owner(target, temporary, mode) and like is not None and os.geteuid() == 0:
+            _keep_owner(like, temporary, mode)
         os.replace(temporary, target)
     _sync_directory(target.parent)
 
@@ -143,15 +145,17 @@ def _temporary(target: Path, data: bytes, mode: int) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _keep_owner(target: Path, temporary: Path, mode: int) -> None:
+def _keep_owner(target: Path, temporary: Path, mode: int) -> bool:
+    """Give a file to the owner of another one; False if that is not there."""
     try:
         old = os.stat(target)
     except FileNotFoundError:
-        return
+        return False
     new = os.stat(temporary)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.chown(temporary, old.st_uid, old.st_gid)
         os.chmod(temporary, mode)  # chown may have cleared bits
+    return True
 
 
 def _create_in_place(path: Path, data: bytes, mode: int) -> None:

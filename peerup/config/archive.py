@@ -32,7 +32,7 @@ def archive(path: Path, text: str) -> bool:
     newest = side_files.generation(path, side_files.LAST_GOOD, 0)
     data = text.encode()
     try:
-        if side_files.read(newest) == data or confirm.look(path) is not None:
+        if side_files.read_beside(path, newest) == data or confirm.look(path) is not None:
             return False
         with locked(path, wait=0):
             if confirm.look(path) is not None:
@@ -100,7 +100,7 @@ def _put(path: Path, source: Path, parse: Callable[[str, Path], object]) -> None
                 hint="Confirm it, or roll back without a number to take it back, first.",
             )
         try:
-            data = side_files.read(source)
+            data = side_files.read_beside(path, source)
             if data is None:
                 raise ConfigError(f"{source} is gone")
             _check(data, source, path, parse)

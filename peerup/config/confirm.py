@@ -17,9 +17,9 @@ before it reads anything else, the next apply, and a confirm that comes too late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from peerup.atomic_file import LOCK_WAIT, locked, read_whole, write_atomic
+from peerup.atomic_file import LOCK_WAIT, locked
 from peerup.config import confirm_rules, side_files
 from peerup.config.confirm_rules import Damaged, Marker, Revert, Wait
 from peerup.config.source import read_config
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from peerup.config.confirm_rules import Pending
 
 C = TypeVar("C")
+_MAX_BYTES: Final = confirm_rules.MAX_MARKER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,15 @@ def look(path: Path) -> Pending:
         ConfigError: The system does not let us look.
     """
     try:
-        data = read_whole(side_files.pending_marker(path), confirm_rules.MAX_MARKER_BYTES).data
-    except FileNotFoundError:
-        return None
+        data = side_files.read_beside(path, side_files.pending_marker(path), _MAX_BYTES)
     except OSError as error:  # which says nothing about the marker
         raise failed("check pending", error) from error
+    except side_files.ForeignFileError:
+        raise
     except ConfigError as error:  # not a file, or far too long
         return Damaged(str(error))
+    if data is None:
+        return None
     return confirm_rules.decode_marker(data, side_files.pre_confirmed(path).name)
 
 
@@ -133,8 +136,8 @@ def apply(
 def _replace(path: Path, data: bytes, current: bytes, marker: Marker) -> None:
     backup, place = side_files.pre_confirmed(path), side_files.pending_marker(path)
     try:
-        write_atomic(backup, current)
-        write_atomic(place, confirm_rules.encode_marker(marker))
+        side_files.write(path, backup, current)
+        side_files.write(path, place, confirm_rules.encode_marker(marker))
         side_files.replace(path, data)
     except OSError:
         if side_files.read(path) == data:
@@ -150,7 +153,9 @@ def _end_earlier(path: Path, now: int) -> bool:
     decision = confirm_rules.decide(pending, now)
     if decision is None:
         return False
-    never_applied = side_files.read(path) == side_files.read(side_files.pre_confirmed(path))
+    never_applied = side_files.read(path) == side_files.read_beside(
+        path, side_files.pre_confirmed(path)
+    )
     if isinstance(decision, Wait) and not never_applied:
         raise ConfigError(
             f"commit-confirmed already pending: {side_files.pending_marker(path)}; "
@@ -252,7 +257,7 @@ def _revert_or_say(path: Path, reason: str) -> Reverted:
 def _revert(path: Path, reason: str) -> Reverted:
     """Do it; the caller holds the lock."""
     backup = side_files.pre_confirmed(path)
-    before, current = side_files.read(backup), side_files.read(path)
+    before, current = side_files.read_beside(path, backup), side_files.read(path)
     changed = before is not None and before != current
     if before is not None:
         side_files.exchange(path, before)
@@ -270,7 +275,7 @@ def text_before(path: Path) -> str | None:
     """
     place = side_files.pre_confirmed(path)
     try:
-        data = side_files.read(place)
+        data = side_files.read_beside(path, place)
     except OSError as error:
         raise failed("revert", error) from error
     return None if data is None else decode(data, place)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from peerup.atomic_file import OTHERS, PRIVATE, read_whole, write_atomic
 from peerup.config.yaml_reader import MAX_CONFIG_BYTES
+from peerup.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 MAX_GENERATIONS: Final = 10  # of a kind, the newest included
 LAST_GOOD: Final = "last-good"
 REPLACED: Final = "replaced"
+
+
+class ForeignFileError(ConfigError):
+    """A file that should be ours belongs to another user."""
 
 
 class Generation(NamedTuple):
@@ -75,11 +80,11 @@ def push(path: Path, kind: str, data: bytes) -> bool:
         OSError: It cannot be written; what there was is still there.
     """
     newest = generation(path, kind, 0)
-    if read(newest) == data:
+    if read_beside(path, newest) == data:
         return False
     if newest.exists():
         _make_room(path, kind, data)
-    write_atomic(newest, data)
+    write(path, newest, data)
     return True
 
 
@@ -97,7 +102,7 @@ def _make_room(path: Path, kind: str, data: bytes) -> None:
     try:
         os.link(newest, first)  # rather than rename it: Go must find a newest at any time
     except OSError:
-        write_atomic(first, newest.read_bytes())
+        write(path, first, newest.read_bytes())
 
 
 def exchange(path: Path, data: bytes) -> None:
@@ -125,17 +130,48 @@ def replace(path: Path, data: bytes) -> None:
     write_atomic(path, data, mode=mode)
 
 
-def read(path: Path) -> bytes | None:
+def write(path: Path, place: Path, data: bytes) -> None:
+    """Write a file beside the configuration at ``path``, for the same owner as that."""
+    write_atomic(place, data, like=path)
+
+
+def read(path: Path, max_size: int = MAX_CONFIG_BYTES) -> bytes | None:
     """Return what a file holds, None if there is none.
 
     Raises:
-        ConfigError: It is not a file, or larger than a configuration may be.
+        ConfigError: It is not a file, or larger than ``max_size`` bytes.
         OSError: It cannot be read.
     """
     try:
-        return read_whole(path, MAX_CONFIG_BYTES).data
+        return read_whole(path, max_size).data
     except FileNotFoundError:
         return None
+
+
+def read_beside(path: Path, place: Path, max_size: int = MAX_CONFIG_BYTES) -> bytes | None:
+    """Return what a file beside the configuration at ``path`` holds, None if there is none.
+
+    Raises:
+        ForeignFileError: It is from somebody who owns neither the configuration nor the
+            directory, nor are we that. In a directory such as /tmp anybody could leave us
+            something to go back to.
+        ConfigError: It is not a file, or larger than ``max_size`` bytes.
+        OSError: It cannot be read.
+    """
+    trusted = {os.geteuid(), 0}
+    for known in (path.parent, path):
+        with contextlib.suppress(FileNotFoundError):
+            trusted.add(os.stat(known).st_uid)
+    try:
+        owners = {os.lstat(place).st_uid, os.stat(place).st_uid}
+    except FileNotFoundError:
+        return None
+    if strangers := owners - trusted:
+        raise ForeignFileError(
+            f"{place} belongs to another user (uid {min(strangers)})",
+            hint="Look where it comes from, and remove it.",
+        )
+    return read(place, max_size)
 
 
 def remove(path: Path) -> None:

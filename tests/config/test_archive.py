@@ -133,7 +133,7 @@ def test_one_that_cannot_be_used_either_is_refused(fresh: Path, text: str) -> No
 def test_one_that_is_removed_meanwhile_is_said_so(
     fresh: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side_files, "read", lambda _: None)
+    monkeypatch.setattr(side_files, "read", lambda *_: None)
     with pytest.raises(ConfigError, match="is gone"):
         rollback(fresh, parse_config)
     assert fresh.read_text() == text

@@ -259,6 +259,19 @@ def test_half_a_marker_brings_back_what_was_before(trial: Trial, data: bytes) ->
     assert DAMAGED_S > 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_w41_a_marker_and_a_backup_of_somebody_else_change_nothing(trial: Trial) -> None:
+    write_private(trial.backup, b"evil")
+    write_private(trial.marker, b"{}")
+    os.chown(trial.backup, 12345, 12345)
+    with pytest.raises(ConfigError, match=r"pre-confirmed.* belongs to another user"):
+        confirm.settle(trial.path, now=NOW)
+    os.chown(trial.marker, 12345, 12345)
+    with pytest.raises(ConfigError, match="pending belongs to another user"):
+        confirm.settle(trial.path, now=NOW)
+    assert trial.path.read_bytes() == trial.old_text
+
+
 def test_a_marker_never_names_another_file(trial: Trial, tmp_path: Path) -> None:
     trial.apply()
     victim = write_private(tmp_path / "victim", b"secret")

@@ -155,3 +155,35 @@ def test_what_is_no_file_is_not_read(path: Path) -> None:
     path.mkdir()
     with pytest.raises(ConfigError, match="not a regular file"):
         side_files.read(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_w41_what_somebody_else_left_beside_our_file_is_not_used(path: Path) -> None:
+    planted = write_private(generation(path, LAST_GOOD, 0), b"evil")
+    os.chown(planted, 12345, 12345)
+    with pytest.raises(side_files.ForeignFileError, match=r"belongs to another user .uid 12345"):
+        side_files.read_beside(path, planted)
+    planted.unlink()
+    write_private(path.with_name("x"), b"fine")
+    planted.symlink_to("x")
+    os.lchown(planted, 12345, 12345)
+    with pytest.raises(side_files.ForeignFileError):
+        side_files.read_beside(path, planted)
+    os.chown(path, 12345, 12345)  # beside their own file it is no stranger's
+    assert side_files.read_beside(path, planted) == b"fine"
+    path.unlink()
+    with pytest.raises(side_files.ForeignFileError):
+        side_files.read_beside(path, planted)
+    os.chown(path.parent, 12345, 12345)
+    assert side_files.read_beside(path, planted) == b"fine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_writes_beside_a_user_s_file_is_the_user_s(path: Path) -> None:
+    os.chown(path, 12345, 23456)
+    os.chown(path.parent, 12345, 23456)
+    side_files.exchange(path, b"1")
+    side_files.exchange(path, b"2")
+    for place in (path, generation(path, REPLACED, 0), generation(path, REPLACED, 1)):
+        status = place.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (12345, 23456, 0o600)
