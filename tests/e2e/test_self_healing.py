@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.e2e.lab import ANY_PORT, DEADLINE, until
+from peerup.config.archive import archive
+from tests.docs.pages import commands
+from tests.e2e.lab import ANY_PORT, DEADLINE, ROOT, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +121,29 @@ def test_a_relay_that_does_not_start_by_it_is_back_at_once(lab: Lab) -> None:
     shown = machine.peerup("relay", "config", "show", "--json").expect(0)
     assert json.loads(shown.out)["pending"] is None
     assert serving.stop() == 0
+
+
+def test_every_command_of_the_guide_does_what_it_says(home: Machine) -> None:
+    config = home.file("config.yaml")
+    text = config.read_text()
+    new = written(home, with_service(home, "ssh"))
+    for number in range(3):
+        archive(config, f"{text}# {number}\n")
+    page = ROOT / "docs" / "guide" / "configuration.md"
+    typed = [shlex.split(line)[1:] for _, line in commands(page)]
+    assert len(typed) == 10
+    found = {}
+    for words in typed:
+        home.peerup(*words).expect(0)
+        found[" ".join(words[1:]).partition(" new")[0]] = config.read_text()
+    expected = {
+        "apply": new.read_text(),
+        "confirm": new.read_text(),
+        "rollback": f"{text}# 2\n",
+        "rollback 2": f"{text}# 0\n",
+        "rollback --undo": f"{text}# 2\n",
+    }
+    assert {key: found[key] for key in expected} == expected
 
 
 def made(machine: Machine) -> Path:
