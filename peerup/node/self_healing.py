@@ -95,8 +95,8 @@ class Guard(Generic[C]):
             return self._loaded()
 
     def _loaded(self) -> C:
+        self._taken = confirm.look(self.path)  # before the text: one applied in between is news
         self._text = self._settled()
-        self._taken = confirm.look(self.path)
         return self._parse(self._text, self.path)
 
     def _settled(self) -> str:
@@ -175,8 +175,9 @@ class Guard(Generic[C]):
         if pending == self._taken:
             return False
         if side_files.read(self.path) == self._text.encode():
-            if pending is None:  # confirmed; or a marker that came before its configuration
-                self._taken = None
+            # A marker comes before its configuration: what runs may be the one from before.
+            if pending is None or confirm.text_before(self.path) != self._text:
+                self._taken = pending
             return False
         try:
             self._parse(read_config(self.path), self.path)
@@ -194,11 +195,8 @@ class Guard(Generic[C]):
     def _report(self, outcome: Reverted) -> None:
         """Log what was reverted, at a level that nobody overlooks."""
         if outcome.changed:
-            log.error(
-                "the applied configuration was taken back: %s; it is kept in %s",
-                outcome.reason,
-                outcome.kept,
-            )
+            kept = f"; it is kept in {outcome.kept}" if outcome.kept else ""
+            log.error("the applied configuration was taken back: %s%s", outcome.reason, kept)
         elif outcome.lost:
             log.error(
                 "the applied configuration should be taken back: %s; but what was before it is "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,28 @@ def test_a_marker_that_comes_before_its_configuration_is_waited_for(
             confirm.confirm(daemon.path, now=daemon.wall())
             await asyncio.sleep(SOON)
             assert daemon.started == ["one", "two", "one"]
+
+    run(main())
+
+
+def test_what_is_applied_while_the_daemon_reads_is_taken_back_all_the_same(
+    run: RunVirtual, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        settle = confirm.settle
+
+        def applied_meanwhile(path: Path, **kw: Any) -> object:
+            monkeypatch.setattr(confirm, "settle", settle)
+            found = settle(path, **kw)
+            daemon.apply("two")
+            return found
+
+        monkeypatch.setattr(confirm, "settle", applied_meanwhile)
+        async with daemon.up():
+            await asyncio.sleep(TIMEOUT - SOON)
+            assert daemon.started == ["two"]
+            await asyncio.sleep(2 * SOON)
+            assert daemon.started == ["two", "one"]
 
     run(main())
 
