@@ -95,6 +95,13 @@ def create_exclusive(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     _sync_directory(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove ``path``, if it is there, so that a crash does not bring it back."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync_directory(path.parent)
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
     """Keep out whoever else locks ``path``, in this process or another, for the body.

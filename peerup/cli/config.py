@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 INVALID: Final = 2
 COLUMN: Final = 48  # where the origin of a setting stands, if its line leaves room for that
+_BEFORE: Final = "what was there before the last apply"
 
 
 class _Kind(NamedTuple):
@@ -189,9 +190,6 @@ def _find_even_if_gone(kind: _Kind, args: argparse.Namespace) -> Path:
         if not archive.generations(path):
             raise
         return path
-
-
-_BEFORE: Final = "what was there before the last apply"
 
 
 def _rolled_back(kind: _Kind, path: Path, args: argparse.Namespace) -> str:

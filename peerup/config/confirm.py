@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from peerup.atomic_file import LOCK_WAIT, locked
+from peerup.atomic_file import LOCK_WAIT, locked, remove
 from peerup.config import confirm_rules, side_files
 from peerup.config.confirm_rules import Damaged, Marker, Revert, Wait
 from peerup.config.source import read_config
@@ -142,8 +142,8 @@ def _replace(path: Path, data: bytes, current: bytes, marker: Marker) -> None:
     except OSError:
         if side_files.read(path) == data:
             return  # it is in its place: what failed was to tidy up after it
-        side_files.remove(place)
-        side_files.remove(backup)
+        remove(place)
+        remove(backup)
         raise
 
 
@@ -180,8 +180,8 @@ def confirm(path: Path, *, now: int) -> None:
                 raise _nothing_pending(path)
             if isinstance(decision, Revert):
                 raise _too_late(path, _revert(path, decision.reason))
-            side_files.remove(side_files.pending_marker(path))
-            side_files.remove(side_files.pre_confirmed(path))
+            remove(side_files.pending_marker(path))
+            remove(side_files.pre_confirmed(path))
         except OSError as error:
             raise failed("confirm", error) from error
 
@@ -261,8 +261,8 @@ def _revert(path: Path, reason: str) -> Reverted:
     changed = before is not None and before != current
     if before is not None:
         side_files.exchange(path, before)
-    side_files.remove(side_files.pending_marker(path))
-    side_files.remove(backup)
+    remove(side_files.pending_marker(path))
+    remove(backup)
     kept = side_files.generation(path, side_files.REPLACED, 0) if changed and current else None
     return Reverted(reason, changed, before is None, kept)
 

@@ -172,8 +172,3 @@ def read_beside(path: Path, place: Path, max_size: int = MAX_CONFIG_BYTES) -> by
             hint="Look where it comes from, and remove it.",
         )
     return read(place, max_size)
-
-
-def remove(path: Path) -> None:
-    """Remove a file, if it is there."""
-    path.unlink(missing_ok=True)
