@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from peerup.config import edit
-from peerup.config.load import load_config
+from peerup.config.load import load_config, parse_config
 from peerup.errors import ConfigError
 from tests.config.conftest import ANNE, RELAY, RELAY_2, write_private
 from tests.config.test_edit import refused
@@ -155,6 +155,21 @@ def test_w20_in_a_directory_that_is_read_only_it_says_so(
 
     monkeypatch.setattr(os, "open", read_only)
     refused(fresh, lambda path: edit.add_name(path, "home", ANNE), "Read-only file system")
+
+
+def test_w20_what_an_editor_saves_at_this_moment_is_not_overwritten(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = fresh.read_text() + "# saved by an editor\n"
+
+    def saved_meanwhile(text: str, path: Path) -> object:
+        write_private(fresh, saved)
+        return parse_config(text, path)
+
+    monkeypatch.setattr(edit, "parse_config", saved_meanwhile)
+    with pytest.raises(ConfigError, match="changed by somebody else"):
+        edit.add_name(fresh, "home", ANNE)
+    assert fresh.read_text() == saved
 
 
 EDITOR: Final = """\
