@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 INVALID: Final = 2
 COLUMN: Final = 48  # where the origin of a setting stands, if its line leaves room for that
-_BEFORE: Final = "what was there before the last apply"
 
 
 class _Kind(NamedTuple):
@@ -176,8 +175,7 @@ def _rollback(kind: _Kind, args: argparse.Namespace) -> int:
     output.line(f"Restored: {what}")
     output.line(f"  Config: {path}")
     output.progress(f"To undo it:  {_typed(kind, 'rollback --undo', args)}")
-    if what != _BEFORE:
-        output.progress(f"Restart `{kind.daemon}` to apply it.")
+    output.progress(f"A running `{kind.daemon}` starts again with it within seconds.")
     return 0
 
 
@@ -196,11 +194,11 @@ def _rolled_back(kind: _Kind, path: Path, args: argparse.Namespace) -> str:
     """Do what is asked for, and return what is back in words."""
     if args.undo:
         archive.undo(path, kind.parse)
-        return "what was there before the last rollback"
+        return "what was replaced last"
     if args.generation is None:
         taken_back = confirm.revert(path, "")
         if taken_back is not None and taken_back.changed:
-            return _BEFORE
+            return "what was there before the last apply"
     done = archive.rollback(path, kind.parse, args.generation)
     return f"generation {done.number} of {_moment(done)}"
 

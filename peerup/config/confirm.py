@@ -8,7 +8,7 @@ any of them the process, or the machine, may die:
   applied, and the marker does not count.
 - revert: what is replaced is kept, configuration, marker, backup. With the old configuration
   back and the marker still there it is done once more.
-- confirm: marker, backup. A backup without a marker means nothing.
+- confirm: marker, what was before is kept, backup. A backup without a marker means nothing.
 
 Who finds that a deadline has passed reverts: the daemon while it runs, the next one that starts
 before it reads anything else, the next apply, and a confirm that comes too late.
@@ -16,6 +16,7 @@ before it reads anything else, the next apply, and a confirm that comes too late
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -181,9 +182,10 @@ def confirm(path: Path, *, now: int) -> None:
             if isinstance(decision, Revert):
                 raise _too_late(path, _revert(path, decision.reason))
             remove(side_files.pending_marker(path))
-            remove(side_files.pre_confirmed(path))
         except OSError as error:
             raise failed("confirm", error) from error
+        with contextlib.suppress(OSError):  # a full disk is no reason not to keep what is there
+            side_files.retire(path, side_files.pre_confirmed(path))
 
 
 def _nothing_pending(path: Path) -> ConfigError:

@@ -12,7 +12,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from peerup.atomic_file import OTHERS, PRIVATE, read_whole, write_atomic
+from peerup.atomic_file import OTHERS, PRIVATE, read_whole, remove, write_atomic
 from peerup.config.yaml_reader import MAX_CONFIG_BYTES
 from peerup.errors import ConfigError
 
@@ -116,9 +116,26 @@ def exchange(path: Path, data: bytes) -> None:
     current = read(path)
     if current == data:
         return
-    if current is not None:
-        push(path, REPLACED, current)
+    if current is not None and not push(path, REPLACED, current):
+        os.utime(generation(path, REPLACED, 0))  # whoever watches has to see that it was used
     replace(path, data)
+
+
+def retire(path: Path, place: Path) -> None:
+    """Make the file at ``place``, which was a configuration, the newest ``REPLACED``."""
+    data = read_beside(path, place)
+    if data is not None:
+        push(path, REPLACED, data)
+        remove(place)
+
+
+def replaced_stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a command replaces the configuration, None if none did."""
+    try:
+        status = generation(path, REPLACED, 0).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 def replace(path: Path, data: bytes) -> None:

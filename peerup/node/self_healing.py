@@ -1,9 +1,9 @@
 """Keeps a daemon or relay and its configuration file in step, so that mistakes mend themselves.
 
 Before anything is read, what was applied and not confirmed in time is taken back. While all is
-well the configuration that runs is archived. When one is applied, confirmed, reverted or rolled
-back meanwhile, the daemon starts anew within this process; one that does not start is taken back
-at once.
+well the configuration that runs is archived. When another one is applied, reverted or rolled back
+to meanwhile, the daemon starts anew within this process; one that does not start is taken back at
+once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Guard(Generic[C]):
         self.path = path
         self._parse, self._clock = parse, clock
         self._text = ""  # what runs
-        self._taken: Pending = None  # what was pending when that was read
+        self._taken: tuple[Pending, object] = (None, None)  # how the files were when it was read
         self._known: tuple[Pending, float] = (None, 0.0)  # a marker, and since when we know it
         self._up = self._again = False
         self._said = ""
@@ -95,7 +95,8 @@ class Guard(Generic[C]):
             return self._loaded()
 
     def _loaded(self) -> C:
-        self._taken = confirm.look(self.path)  # before the text: one applied in between is news
+        # Before the text, so that whatever is put in place in between is news.
+        self._taken = (confirm.look(self.path), side_files.replaced_stamp(self.path))
         self._text = self._settled()
         return self._parse(self._text, self.path)
 
@@ -171,22 +172,30 @@ class Guard(Generic[C]):
         return self._is_news(pending if isinstance(outcome, Wait) else None)
 
     def _is_news(self, pending: Pending) -> bool:
-        """Tell whether something was applied, or taken back, that does not run yet."""
-        if pending == self._taken:
+        """Tell whether a command has put something else in place than what runs."""
+        state = (pending, side_files.replaced_stamp(self.path))
+        if state == self._taken:
             return False
         if side_files.read(self.path) == self._text.encode():
-            # A marker comes before its configuration: what runs may be the one from before.
-            if pending is None or confirm.text_before(self.path) != self._text:
-                self._taken = pending
+            if not self._is_under_way(pending):
+                self._taken = state
             return False
         try:
             self._parse(read_config(self.path), self.path)
         except ConfigError as why:  # edited by hand meanwhile: no reason to stop what runs
-            self._taken = pending
+            self._taken = state
             if not self._taken_back(why):
                 self._complain(f"still running by what was there before: {why}")
             return False
         return True
+
+    def _is_under_way(self, pending: Pending) -> bool:
+        """Tell whether what runs was put aside, and its successor is not in place yet."""
+        newest = side_files.generation(self.path, side_files.REPLACED, 0)
+        aside = {side_files.read_beside(self.path, newest)}
+        if pending is not None:
+            aside.add(side_files.read_beside(self.path, side_files.pre_confirmed(self.path)))
+        return self._text.encode() in aside
 
     async def _archive(self) -> None:
         if await asyncio.to_thread(archive, self.path, self._text):

@@ -59,6 +59,21 @@ def test_w01_what_is_confirmed_stays_after_the_deadline(trial: Trial) -> None:
     assert trial.path.read_bytes() == trial.new_text
     assert not trial.marker.exists()
     assert not trial.backup.exists()
+    assert trial.replaced == [trial.old_text]
+
+
+def test_a_full_disk_does_not_keep_from_confirming(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    trial.apply()
+    monkeypatch.setattr(side_files, "push", full)
+    confirm.confirm(trial.path, now=NOW)
+    assert confirm.settle(trial.path, now=LATER) is None
+    assert trial.path.read_bytes() == trial.new_text
+    assert trial.backup.read_bytes() == trial.old_text
 
 
 def test_what_is_not_confirmed_comes_back_and_what_was_applied_is_kept(trial: Trial) -> None:

@@ -73,6 +73,8 @@ def test_w20_killed_while_confirming(trial: Trial, file_system: FileSystem) -> N
         confirm.settle(trial.path, now=LATER)
         expected = trial.new_text if confirmed else trial.old_text
         assert trial.path.read_bytes() == expected, step
+        left = {trial.backup.read_bytes()} if trial.backup.exists() else set()
+        assert {trial.path.read_bytes(), *trial.replaced, *left} == {trial.old_text, trial.new_text}
 
 
 def test_w20_a_full_disk_while_applying_changes_nothing(

@@ -65,6 +65,7 @@ class History(RuleBasedStateMachine):
         except ConfigError:
             assert self.pending
             assert not self.late
+            self.count -= 1  # it was never in force
             return
         assert done.reverted == self.late
         if self.pending:
@@ -135,8 +136,10 @@ class History(RuleBasedStateMachine):
         assert self.path.read_text() == self.config
         assert (confirm.look(self.path) is not None) == self.pending
         assert confirm.text_before(self.path) == self.before
+        kept = [each.path.read_text() for each in side_files.generations(self.path, "replaced")]
+        known = {self.config, self.before, *kept, *self.good}
+        assert {str(each) for each in range(self.count - 5, self.count) if each > 0} <= known
         assert [each.path.read_text() for each in generations(self.path)] == self.good
-        kept = side_files.generations(self.path, "replaced")
         assert len(kept) <= side_files.MAX_GENERATIONS
 
 

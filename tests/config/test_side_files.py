@@ -143,6 +143,29 @@ def test_exchange_keeps_what_it_replaces_and_mends_the_mode(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_each_exchange_leaves_its_stamp(path: Path) -> None:
+    assert side_files.replaced_stamp(path) is None
+    side_files.exchange(path, b"1")
+    first = side_files.replaced_stamp(path)
+    os.utime(generation(path, REPLACED, 0), ns=(5, 5))
+    path.write_bytes(b"0")
+    side_files.exchange(path, b"1")  # which is kept already
+    assert kept(path, REPLACED) == [b"0"]
+    assert side_files.replaced_stamp(path) not in (
+        None,
+        first,
+        (5, generation(path, REPLACED, 0).stat().st_ino),
+    )
+
+
+def test_what_is_retired_is_kept(path: Path) -> None:
+    place = write_private(path.with_name("x"), b"1")
+    side_files.retire(path, place)
+    side_files.retire(path, place)  # nothing is there
+    assert kept(path, REPLACED) == [b"1"]
+    assert not place.exists()
+
+
 def test_a_stricter_mode_stays(path: Path) -> None:
     path.chmod(0o400)
     side_files.replace(path, b"1")

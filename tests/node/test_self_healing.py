@@ -11,7 +11,7 @@ import pytest
 from peerup.config import archive, confirm, side_files
 from peerup.errors import ConfigError, DialError
 from peerup.node.self_healing import HEALTHY_S
-from tests.node.guarded import SOON, TIMEOUT, Daemon
+from tests.node.guarded import SOON, TIMEOUT, Daemon, parse
 from tests.sim.clock import RunVirtual
 
 
@@ -77,6 +77,54 @@ def test_what_is_rolled_back_meanwhile_is_taken_up(run: RunVirtual, daemon: Daem
             confirm.revert(daemon.path, "by hand")
             await asyncio.sleep(SOON)
             assert daemon.started == ["one", "two", "one"]
+
+    run(main())
+
+
+def test_w01_applied_and_confirmed_between_two_looks_is_taken_up(
+    run: RunVirtual, daemon: Daemon
+) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            daemon.apply("two")
+            confirm.confirm(daemon.path, now=daemon.wall())
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two"]
+            await asyncio.sleep(TIMEOUT)
+            assert daemon.started == ["one", "two"]
+
+    run(main())
+
+
+def test_a_rollback_is_taken_up_and_its_undoing_too(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        archive.archive(daemon.path, "good")
+        async with daemon.up():
+            archive.rollback(daemon.path, parse)
+            await asyncio.sleep(SOON)
+            archive.undo(daemon.path, parse)
+            await asyncio.sleep(SOON)
+            archive.rollback(daemon.path, parse)
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "good", "one", "good"]
+            daemon.write("one")  # by hand, which only a restart takes up
+            await asyncio.sleep(SOON)
+            archive.rollback(daemon.path, parse)
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "good", "one", "good"]
+
+    run(main())
+
+
+def test_a_rollback_that_is_only_half_done_is_waited_for(run: RunVirtual, daemon: Daemon) -> None:
+    async def main() -> None:
+        async with daemon.up():
+            side_files.push(daemon.path, side_files.REPLACED, b"one")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one"]
+            daemon.write("two")
+            await asyncio.sleep(SOON)
+            assert daemon.started == ["one", "two"]
 
     run(main())
 

@@ -15,9 +15,7 @@ _GENERATION: Final = Argument(
     ("generation",), "which one: 0 is the newest, higher is older", "N", nargs="?", parse=int
 )
 _LIST: Final = Argument(("--list",), "only list what there is", action="store_true")
-_UNDO: Final = Argument(
-    ("--undo",), "put back what the last rollback replaced", action="store_true"
-)
+_UNDO: Final = Argument(("--undo",), "put back what was replaced last", action="store_true")
 
 
 def _commands(prefix: str, code: str, what: str, daemon: str) -> tuple[Command, ...]:
