@@ -62,6 +62,21 @@ def test_w01_what_is_confirmed_stays_after_the_deadline(trial: Trial) -> None:
     assert trial.replaced == [trial.old_text]
 
 
+def test_a_confirmation_that_cannot_be_written_is_said_so(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: object) -> NoReturn:
+        raise OSError(30, "Read-only file system", str(path))
+
+    trial.apply()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", read_only)
+        with pytest.raises(ConfigError, match=r"confirm: .*pending: Read-only file system"):
+            confirm.confirm(trial.path, now=NOW)
+    confirm.settle(trial.path, now=LATER)
+    assert trial.is_as_before()
+
+
 def test_a_full_disk_does_not_keep_from_confirming(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
