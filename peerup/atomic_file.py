@@ -121,7 +121,10 @@ def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
     try:
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
     except OSError as error:
-        raise ConfigError(f"cannot lock {path}: {name}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot lock {path}: {name}: {error.strerror}",
+            hint=f"To change the file, one has to be allowed to write to {target.parent}.",
+        ) from error
     try:
         _give_to_owner_of_directory(file, target.parent)
         _acquire(file, path, wait)

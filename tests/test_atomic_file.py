@@ -312,8 +312,10 @@ def test_changes_under_the_lock_are_never_lost(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot lock"), locked(tmp_path / "missing" / "file"):
+    place = tmp_path / "missing"
+    with pytest.raises(ConfigError, match="cannot lock") as caught, locked(place / "file"):
         pytest.fail("no place for a lock")
+    assert str(place) in caught.value.hint
     (tmp_path / ".file.lock").symlink_to("elsewhere")  # a trap: it would be opened as us
     with pytest.raises(ConfigError, match="cannot lock"), locked(tmp_path / "file"):
         pytest.fail("locked another file")
