@@ -36,11 +36,14 @@ class Contents(NamedTuple):
     mode: int
 
 
-def read_whole(path: Path, max_size: int) -> Contents:
+def read_whole(path: Path, max_size: int, *, own: bool = False) -> Contents:
     """Return all of a regular file.
 
+    With ``own`` it must belong to us or to root. For root, who may be looking after the files
+    of somebody else, the owner of the directory will do as well.
+
     Raises:
-        ConfigError: It is a directory or device, or above ``max_size`` bytes.
+        ConfigError: It is a directory or device, above ``max_size`` bytes, or not ``own``.
         OSError: It is missing, or may not be read.
     """
     # Without O_NONBLOCK, opening a FIFO waits for its writer.
@@ -49,6 +52,8 @@ def read_whole(path: Path, max_size: int) -> Contents:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{path} is not a regular file")
+        if own:
+            _check_owner(path, status.st_uid)
         with open(file, "rb", closefd=False) as reader:
             data = reader.read(max_size + 1)
     finally:
@@ -131,6 +136,17 @@ def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
         yield
     finally:
         os.close(file)  # which unlocks
+
+
+def _check_owner(path: Path, owner: int) -> None:
+    allowed = {0, os.geteuid()}
+    if os.geteuid() == 0:
+        allowed.add(os.stat(_resolve(path).parent).st_uid)
+    if owner not in allowed:
+        raise ConfigError(
+            f"{path} belongs to another user (uid {owner})",
+            hint=f"If the file is yours, take it over: sudo chown {os.geteuid()} {path}",
+        )
 
 
 def _resolve(path: Path) -> Path:

@@ -67,9 +67,13 @@ def _validate(kind: _Kind, args: argparse.Namespace) -> int:
     for text in warnings:
         output.warning(text)
     if args.json:
-        report = {"file": str(path), "valid": problem is None, "warnings": list(warnings)}
-        if problem is not None:
-            report |= {"error": str(problem), "hint": problem.hint}
+        report = {
+            "file": str(path),
+            "valid": problem is None,
+            "error": None if problem is None else str(problem),
+            "hint": "" if problem is None else problem.hint,
+            "warnings": list(warnings),
+        }
         json_output.json_line(report)
     elif problem is None:
         output.line(f"OK: {path} is valid")
@@ -138,7 +142,9 @@ def _apply(kind: _Kind, args: argparse.Namespace) -> int:
         output.warning(text)
     until = confirm_rules.format_time(done.marker.deadline)
     if args.json:
-        json_output.json_line({"file": str(path), "deadline": until, "timeout_s": timeout})
+        json_output.json_line(
+            {"file": str(path), "deadline": until, "timeout_ms": round(timeout * 1000)}
+        )
         return 0
     output.line(f"Applied: {args.file}")
     output.line(f"  Config: {path}")
@@ -170,7 +176,7 @@ def _rollback(kind: _Kind, args: argparse.Namespace) -> int:
     with _prefixed("rollback failed"):
         what = _rolled_back(kind, path, args)
     if args.json:
-        json_output.json_line({"file": str(path), "restored": what})
+        _print_json(path, what)
         return 0
     output.line(f"Restored: {what}")
     output.line(f"  Config: {path}")
@@ -206,13 +212,18 @@ def _rolled_back(kind: _Kind, path: Path, args: argparse.Namespace) -> str:
 def _list(path: Path, args: argparse.Namespace) -> int:
     found = archive.generations(path)
     if args.json:
-        json_output.json_line({"file": str(path), "last_good": list(map(_as_json, found))})
+        _print_json(path, None)
         return 0
     for each in found:
         output.line(f"{each.number}  {_moment(each)}  {each.path}")
     if not found:
         output.line(f"No last-known-good configurations of {path}.")
     return 0
+
+
+def _print_json(path: Path, restored: str | None) -> None:
+    found = list(map(_as_json, archive.generations(path)))
+    json_output.json_line({"file": str(path), "restored": restored, "last_good": found})
 
 
 def _as_json(found: Generation) -> dict[str, object]:

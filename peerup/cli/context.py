@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from peerup.config.authorized_keys import Entry
     from peerup.config.schema import Config, RelayConfig
 
 LISTENABLE: Final = (  # the transports that there are
@@ -104,10 +103,3 @@ def duration(text: str, option: str) -> float:
             f"{option} {text} is not a duration", hint="Write it as 500ms, 10s or 1m30s."
         )
     return seconds
-
-
-def describe(entry: Entry, names: str = "") -> str:
-    """Return one authorized peer as a line: id, names, what limits it, comment."""
-    limits = " ".join(f"{key}={value}" for key, value in entry.attributes)
-    comment = f"# {entry.comment}" if entry.comment else ""
-    return "  ".join(part for part in (str(entry.peer), names, limits, comment) if part)

@@ -101,8 +101,8 @@ def _declare(parser: Parser, arguments: Iterable[Argument]) -> None:
         if argument.action != "store_true":
             options |= {"metavar": argument.metavar, "default": argument.default}
             options |= {"type": argument.parse} if argument.parse else {}
-        if argument.nargs:
-            options["nargs"] = argument.nargs
+        options |= {"nargs": argument.nargs} if argument.nargs else {}
+        options |= {"choices": argument.choices} if argument.choices else {}
         parser.add_argument(*argument.flags, **options)
 
 

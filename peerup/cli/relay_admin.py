@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from peerup.cli import context, json_output, output
+from peerup.cli import context, json_output, output, peer_list, qr
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
@@ -36,7 +36,7 @@ def authorize(args: argparse.Namespace) -> int:
     config = context.relay_config(args)
     peer, path = context.peer_id(args.peer), _keys_file(config)
     comment = " ".join(args.comment)
-    added = authorized_keys.add(path, peer, comment)
+    added = authorized_keys.add(path, peer, comment, now=peer_list.now())
     output.line(f"{'Authorized' if added else 'Already authorized'}: {peer}")
     if comment and added:
         output.line(f"  Comment: {comment}")
@@ -63,11 +63,13 @@ def deauthorize(args: argparse.Namespace) -> int:
 def list_peers(args: argparse.Namespace) -> int:
     """List who may use the relay."""
     config = context.relay_config(args)
-    entries = _entries(config)
-    for entry in entries:
-        output.line(context.describe(entry))
+    entries, path = _entries(config), _keys_file(config)
+    if args.json:
+        json_output.json_line(peer_list.to_json(entries, {}, path))
+        return 0
+    peer_list.show(entries, {}, indent="")
     output.line(f"Total: {len(entries)} peer(s)")
-    output.line(f"File: {_keys_file(config)}")
+    output.line(f"File: {path}")
     return 0
 
 
@@ -79,6 +81,8 @@ def info(args: argparse.Namespace) -> int:
         json_output.json_line(found.to_json())
     else:
         found.print()
+        if args.qr and found.addresses:
+            qr.show(str(found.addresses[0]))
     if not found.addresses:
         output.warning(f"{found.config.path} names no address with a fixed port to listen on")
     return 0

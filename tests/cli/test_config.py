@@ -44,6 +44,8 @@ def test_a_good_configuration_is_ok(peerup: Peerup, config: Path) -> None:
     assert parsed(peerup("config", "validate", "--json").out) == {
         "file": str(config),
         "valid": True,
+        "error": None,
+        "hint": "",
         "warnings": [],
     }
 
@@ -171,7 +173,7 @@ def test_w30_flags_count_wherever_they_stand(
     peerup: Peerup, config: Path, new: Path, words: tuple[str, ...]
 ) -> None:
     report = parsed(peerup(*words, "--json").out)
-    assert report["timeout_s"] == 600
+    assert report["timeout_ms"] == 600_000
     assert report["file"] == str(config)
     assert peerup("config", "show").out.endswith("# Commit-confirmed pending: 9m59s remaining\n")
 

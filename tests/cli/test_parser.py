@@ -105,6 +105,22 @@ def test_a_command_line_that_makes_no_sense_is_explained(text: str, message: str
     assert "--help`" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["daemon --config p", "--config p daemon", "proxy a b 1 --config p", "ping -c 1 a --config p"],
+)
+def test_w30_the_flag_for_the_configuration_is_taken_wherever_it_stands(text: str) -> None:
+    assert parsed(text)["config"] == "p"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_w30_no_command_swallows_a_flag_that_it_does_not_know(words: tuple[str, ...]) -> None:
+    positionals = [one for one in COMMANDS[words].arguments if not one.flags[0].startswith("-")]
+    values = [one.choices[0] if one.choices else "1" for one in positionals]
+    with pytest.raises(UsageError, match="unrecognized arguments: --no-such-flag"):
+        parser.parse([*words, *values, "--no-such-flag"])
+
+
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize("words", [(), *GROUPS, *COMMANDS], ids=" ".join)
 def test_every_command_explains_itself_with_an_example(

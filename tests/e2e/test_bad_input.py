@@ -149,9 +149,11 @@ def test_a_relay_that_is_full(lab: Lab) -> None:
 
 def test_an_address_that_is_none(lab: Lab) -> None:
     machine = lab.machine("new")
-    for address in ("/ip4/203.0.113.5/tcp/7777", "203.0.113.5:7777"):
+    for address in ("/ip4/203.0.113.5/tcp/7777", "relay.example:7777"):
         done = machine.peerup("init", "--non-interactive", "--relay", address)
         done.expect(2, "invalid relay address", "peerup relay info")
+    done = machine.peerup("init", "--non-interactive", "--relay", "203.0.113.5:7777")
+    done.expect(2, "requires --peer-id flag", "peerup relay info")
     assert machine.snapshot() == {}
 
 

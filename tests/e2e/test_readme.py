@@ -182,6 +182,19 @@ def test_the_five_minutes_of_the_first_page(lab: Lab) -> None:
     reader.read("index.md")
 
 
+def test_the_guide_to_installing(lab: Lab) -> None:
+    home = lab.machine("home")
+    friend = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+    lines = [line for _, line in commands(ROOT / "docs" / "guide" / "install.md")]
+    assert len(lines) > 4
+    for line in lines:
+        done = home.peerup(*shlex.split(line.replace("ID_OF_THE_RELAY", friend))[1:])
+        if line == "peerup init":  # nobody answers its questions here: see test_wizard.py
+            done.expect(2, "relay address is required")
+        else:
+            done.expect(0)
+
+
 def test_the_guide_to_a_relay(lab: Lab) -> None:
     operator = lab.machine("relay")
     friend = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"

@@ -20,7 +20,12 @@ from peerup.cli.commands.set_up import SET_UP
 __all__ = ["COMMANDS", "COMMON", "GROUPS", "Argument", "Command"]
 
 COMMON: Final = (
-    Argument(("--config",), "configuration file to use, instead of the first one found", "PATH"),
+    Argument(
+        ("--config",),
+        "configuration file to use, instead of the first one found",
+        "PATH",
+        complete="file",
+    ),
     Argument(("-v", "--verbose"), "log more, to stderr", action="store_true"),
 )
 
@@ -28,7 +33,7 @@ GROUPS: Final[dict[tuple[str, ...], str]] = {
     ("auth",): "who may connect to this machine",
     ("service",): "local TCP services that authorized peers may reach",
     ("config",): "check the configuration, try a new one, go back to an old one",
-    ("relay",): "run a relay, and say who may use it",
+    ("relay",): "use relays; run one, and say who may use it",
     ("relay", "config"): "the same for a relay's configuration",
 }
 

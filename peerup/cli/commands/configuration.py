@@ -6,8 +6,12 @@ from typing import Final
 
 from peerup.cli.commands.model import JSON, Argument, Command
 
-_FILE: Final = Argument(("file",), "file to check (default: the one in use)", "FILE", nargs="?")
-_NEW: Final = Argument(("file",), "file with the new configuration, mode 0600; it stays", "FILE")
+_FILE: Final = Argument(
+    ("file",), "file to check (default: the one in use)", "FILE", nargs="?", complete="file"
+)
+_NEW: Final = Argument(
+    ("file",), "file with the new configuration, mode 0600; it stays", "FILE", complete="file"
+)
 _TIMEOUT: Final = Argument(
     ("--confirm-timeout",), "take it back unless confirmed in this time", "5m", default="5m"
 )
