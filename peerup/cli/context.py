@@ -34,7 +34,7 @@ def node_config(args: argparse.Namespace) -> Config:
         ConfigError: There is none, or it cannot be used.
     """
     config = load_config(files.node_file(args))
-    _warn(config.warnings)
+    warn(config.warnings)
     return config
 
 
@@ -51,11 +51,12 @@ def relay_config(args: argparse.Namespace) -> RelayConfig:
             hint="`peerup relay serve` writes one; --config PATH names one elsewhere.",
         )
     config = load_relay_config(path)
-    _warn(config.warnings)
+    warn(config.warnings)
     return config
 
 
-def _warn(warnings: Iterable[str]) -> None:
+def warn(warnings: Iterable[str]) -> None:
+    """Say what is odd about a configuration."""
     for text in warnings:
         output.warning(text)
 

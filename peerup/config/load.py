@@ -89,7 +89,7 @@ def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
 
 
 def _warnings(root: Section) -> tuple[str, ...]:
-    return tuple(islice(root.unknown(), MAX_WARNINGS))
+    return tuple(islice(root.warnings(), MAX_WARNINGS))
 
 
 def _version(root: Section) -> int:
@@ -204,9 +204,18 @@ def _service(name: str, section: Section) -> schema.Service:
         name=name,
         enabled=enabled,
         local_address=address.text if address else "",
-        protocol=section.string("protocol"),
+        protocol=_protocol(section),
         allowed_peers=_each(section, "allowed_peers", PeerId.parse) or None,
     )
+
+
+def _protocol(section: Section) -> str:
+    """Return the protocol id of a service; Go lets one write anything there, to no effect."""
+    protocol = section.string("protocol")
+    if protocol and not protocol.startswith("/"):
+        section.remark("protocol", f"found {shown(protocol)}, ignored: a protocol id starts with /")
+        return ""
+    return protocol
 
 
 def _names(section: Section) -> Mapping[str, PeerId]:

@@ -114,7 +114,7 @@ class Service:
     enabled: bool = False
     #: HOST:PORT to connect to on behalf of a peer.
     local_address: str = ""
-    #: Protocol id, in place of /peerup/NAME/1.0.0; usually absent.
+    #: Protocol id that starts with /, in place of /peerup/NAME/1.0.0; usually absent.
     protocol: str = ""
     #: Only these peers, of those that may connect; None (absent or empty) is all of them.
     allowed_peers: tuple[PeerId, ...] | None = None

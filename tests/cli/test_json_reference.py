@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from peerup.cli.commands import COMMANDS
+from peerup.config.archive import archive
 from peerup.node.traceroute import Hop
 from tests.cli.conftest import Peerup
 from tests.cli.fake_node import HOME, Network, PingReply
@@ -105,6 +106,24 @@ def relay_list_peers(peerup: Peerup, network: Network) -> str:
     return peerup("relay", "list-peers", "--json").out
 
 
+def about_config(*words: str) -> Callable[[Peerup, Network], str]:
+    """What a command prints about a configuration of which there is something to say."""
+
+    def run(peerup: Peerup, network: Network) -> str:
+        place = Path(".config/peerup/config.yaml")
+        if words[0] == "relay":
+            relay_info(peerup, network)
+            place = place.with_name("relay-server.yaml")
+        archive(place.absolute(), place.read_text())
+        new = Path("new.yaml")
+        new.touch(0o600)
+        new.write_text(place.read_text() + "odd: 1\n")
+        return peerup(*words, *(["new.yaml"] if words[-1] == "apply" else []), "--json").out
+
+    return run
+
+
+CONFIG_WORDS: Final = ("validate", "show", "apply", "rollback")
 EXAMPLES: Final[dict[Words, Callable[[Peerup, Network], str]]] = {
     ("ping",): ping,
     ("relay", "info"): relay_info,
@@ -119,6 +138,8 @@ EXAMPLES: Final[dict[Words, Callable[[Peerup, Network], str]]] = {
     ("status",): status,
     ("resolve",): resolve,
     ("traceroute",): traceroute,
+    **{("config", word): about_config("config", word) for word in CONFIG_WORDS},
+    **{("relay", "config", word): about_config("relay", "config", word) for word in CONFIG_WORDS},
 }
 
 

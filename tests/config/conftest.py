@@ -10,6 +10,7 @@ import pytest
 from peerup.config.template import default_listen, node_template
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
+from tests.config.killed import FileSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,3 +42,9 @@ def fresh(tmp_path: Path) -> Path:
     """A freshly generated ``config.yaml``."""
     text = node_template(generated_by="peerup init", listen=default_listen(), relays=[RELAY])
     return write_private(tmp_path / "config.yaml", text)
+
+
+@pytest.fixture
+def file_system(monkeypatch: pytest.MonkeyPatch) -> FileSystem:
+    """The file system, to die or to be full at any step."""
+    return FileSystem(monkeypatch)
