@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 TIME_LIMIT: Final = 60  # seconds for everything but the clean-up
 REVOKE_LIMIT: Final = 2.0  # seconds until a removed peer must be gone
+STOP_LIMIT: Final = 5.0  # seconds until whatever cannot go on for that has ended
 NOT_AUTHORIZED: Final = 4  # exit code
 
 
@@ -187,7 +188,11 @@ def perform(where: Stage) -> None:
 
     say("\n8. Home takes the permission back while the laptop has a connection open.")
     seconds = revoke(home, laptop_id, web_port)
-    say(f"   => it was cut {seconds:.1f} s later; and to a new ping, home says no:")
+    for child in where.children:
+        if child.name.startswith("peerup proxy"):
+            child.ended_with(NOT_AUTHORIZED, STOP_LIMIT)
+    say(f"   => it was cut {seconds:.1f} s later, the laptop's proxies have ended with exit code")
+    say(f"      {NOT_AUTHORIZED}, and to a new ping, home says no:")
     stage.show(laptop.peerup("ping", "home", "-c", "1", exit_code=NOT_AUTHORIZED).stderr)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from peerup.cli import files, output
 from peerup.config.load import load_config, load_relay_config
 from peerup.config.paths import find_relay_config
+from peerup.config.schema import check_service_name
 from peerup.config.units import parse_duration
 from peerup.errors import ConfigError, UsageError
 from peerup.wire.multiaddr import Multiaddr
@@ -74,6 +75,16 @@ def peer_id(text: str) -> PeerId:
 def peer_or_name(config: Config, text: str) -> PeerId:
     """Return the peer that the user named, by a name from the configuration or by its id."""
     return config.names.get(text) or peer_id(text)
+
+
+def check_service(name: str) -> None:
+    """Refuse a name that no service can have."""
+    try:
+        check_service_name(name)
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="`peerup service list` on the other machine shows its services."
+        ) from None
 
 
 def listen_addresses(texts: Iterable[str]) -> tuple[Multiaddr, ...]:

@@ -223,6 +223,11 @@ class QuicEngine:
     def _queued(stream: Any) -> int:
         return int(stream.sender._buffer_stop - stream.sender._buffer_start)
 
+    def sent(self, stream_id: int) -> bool:
+        """Say whether our half has arrived as a whole, its end included."""
+        stream = self._quic._streams.get(stream_id)
+        return stream is None or bool(stream.sender.is_finished)
+
     def consumed(self, stream_id: int, size: int, now: float) -> None:
         """Grant what the application has read, in steps of half a window."""
         self._consumed_in_all += size

@@ -13,6 +13,7 @@ import pytest
 
 from peerup.cli.commands import COMMANDS
 from peerup.config.archive import archive
+from peerup.node.traceroute import Hop
 from tests.cli.conftest import Peerup
 from tests.cli.fake_node import HOME, Network, PingReply
 from tests.docs.pages import ROOT
@@ -51,9 +52,24 @@ def assert_described(value: dict[str, Any], shape: Shape) -> None:
                 assert set(item) <= named, f"{key}: {set(item) - named} not described"
 
 
+def status(peerup: Peerup, network: Network) -> str:
+    peerup("auth", "add", str(HOME))
+    peerup("service", "add", "ssh", "127.0.0.1:22")
+    return peerup("status", "--json").out
+
+
+def resolve(peerup: Peerup, network: Network) -> str:
+    return peerup("resolve", "home", "--json").out
+
+
 def ping(peerup: Peerup, network: Network) -> str:
     network.replies = (PingReply(1, 1.0),)
     return peerup("ping", "home", "--json").out
+
+
+def traceroute(peerup: Peerup, network: Network) -> str:
+    network.hops = (Hop(1, HOME, "peerup/1", "/ip4/1.2.3.4/tcp/5", 1.0),)
+    return peerup("traceroute", "home", "--json").out
 
 
 def relay_info(peerup: Peerup, network: Network) -> str:
@@ -119,6 +135,9 @@ EXAMPLES: Final[dict[Words, Callable[[Peerup, Network], str]]] = {
     ("auth", "list"): auth("list"),
     ("auth", "validate"): auth("validate"),
     ("service", "list"): service_list,
+    ("status",): status,
+    ("resolve",): resolve,
+    ("traceroute",): traceroute,
     **{("config", word): about_config("config", word) for word in CONFIG_WORDS},
     **{("relay", "config", word): about_config("relay", "config", word) for word in CONFIG_WORDS},
 }

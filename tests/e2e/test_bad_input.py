@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import Relay, free_port, get, until
+from tests.e2e.lab import Relay, free_port, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,10 +161,8 @@ def test_an_address_that_is_none(lab: Lab) -> None:
 
 
 def test_a_service_that_is_not_offered(family: Family) -> None:
-    running, port = proxy(family.laptop, "home", "nosuch")
-    assert get(port) == b""
-    running.wait_for(r"offers no service 'nosuch'.*`peerup service list` over there")
-    assert running.stop() == 0
+    done = family.laptop.peerup("proxy", "home", "nosuch", "0")
+    done.expect(3, "offers no service 'nosuch'", "`peerup service list` over there")
 
 
 def test_a_service_whose_program_does_not_run(
@@ -201,8 +199,8 @@ def test_a_peer_that_may_come_no_longer(family: Family, second_home: tuple[Machi
     running, port = proxy(family.laptop, home_id, "web")
     assert get(port) == family.web.TEXT
     home.peerup("auth", "remove", family.laptop_id).expect(0)
-    until("the laptop is shut out", lambda: get(port) == b"", within=5.0)
-    running.wait_for("does not authorize us.*`peerup auth add`")
+    assert running.wait(within=5.0) == 4
+    running.wait_for("Error: .* does not authorize us\n.*`peerup auth add`")
 
 
 # --- ports ----------------------------------------------------------------------------

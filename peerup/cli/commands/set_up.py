@@ -64,6 +64,15 @@ SET_UP: Final = (
         ),
     ),
     Command(
+        ("status",),
+        "peerup.cli.status:run",
+        "show what this machine is, knows and offers",
+        "Print version, peer id, files, relays, authorized peers, services and names,\n"
+        "all from the files: no network is used and nothing is created.",
+        "peerup status",
+        (JSON,),
+    ),
+    Command(
         ("version",),
         "peerup.cli.version:run",
         "print the version",
