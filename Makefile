@@ -17,7 +17,7 @@ DEV := .venv/.ready-dev
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup test check demo interop bench bench-quick format clean
+.PHONY: help setup test check demo interop bench bench-quick format man dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ bench-quick: $(DEV) ## the throughput of streams and proxies, in under two minut
 format: $(DEV) ## rewrite the source the way `make check` wants it
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+man: $(DEV) ## write docs/man and docs/completion anew, after a change of a command
+	@$(BIN)/python scripts/generate.py
+
+dist: $(DEV) man ## build the wheel and the sdist in dist/
+	@rm -rf dist
+	@$(BIN)/hatchling build
 
 clean: ## remove .venv and everything else that was made here
 	rm -rf .venv .build dist interop/go/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis \

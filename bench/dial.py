@@ -6,7 +6,6 @@ command of its own, whose way there and back (some 0.1 ms) counts.
 
 from __future__ import annotations
 
-import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from bench.rivals import go, raw_tcp
 from bench.worker import LOOPS
 
 if TYPE_CHECKING:
-    from interop.go_peer import GoPeer
     from interop.process import Process
 
 
@@ -35,8 +33,7 @@ async def measure(plan: Plan) -> list[Row]:
             turns[f"{loop} identified"] = partial(dial, full, addr, count)
         if isinstance(binary, Path):
             gophers = await stack.enter_async_context(go.pair(binary))
-            await gophers.dialler.disconnect(gophers.peer)
-            turns["go"] = partial(dial_go, gophers.dialler, gophers.addr, gophers.peer, count)
+            turns["go"] = partial(gophers.dial, count)
         got = await interleave(turns, plan.runs)
     rival = binary if not isinstance(binary, Path) else got["go"]
     found = []
@@ -53,12 +50,3 @@ async def dial(dialler: Process, addr: str, count: int) -> float:
     args = {"addr": addr, "count": count}
     seconds: float = (await dialler.call("dial", args, within=peer.TRANSFER_S))["seconds"]
     return count / seconds
-
-
-async def dial_go(dialler: GoPeer, addr: str, listener: str, count: int) -> float:
-    """Do the same with the Go peer."""
-    began = time.perf_counter()
-    for _ in range(count):
-        await dialler.connect(addr)
-        await dialler.disconnect(listener)
-    return count / (time.perf_counter() - began)

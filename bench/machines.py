@@ -60,12 +60,12 @@ def start_service(where: stage.Stage) -> int:
     return port
 
 
-def set_up(where: stage.Stage, target: int) -> Machines:
-    """Start relay and homes, whose service is the local port ``target``; all of it on TCP."""
+def set_up(where: stage.Stage, target: int, *, quic: bool = False) -> Machines:
+    """Start relay and homes, whose service is the local port ``target``; all on one transport."""
     names = ("relay", "home", "near", "laptop")
     relay, home, near, laptop = (stage.Machine(name, where) for name in names)
-    near_addr = f"/ip4/127.0.0.1/tcp/{stage.free_port()}"
-    relay_addr = _start_relay(relay)
+    near_addr = _loopback(quic=quic)
+    relay_addr = _start_relay(relay, _loopback(quic=quic))
     home_id = _init(home, relay_addr, "--no-listen")
     near_id = _init(near, relay_addr, "--listen", near_addr)
     laptop_id = _init(laptop, relay_addr, "--no-listen")
@@ -80,9 +80,15 @@ def set_up(where: stage.Stage, target: int) -> Machines:
     return Machines(laptop, near_addr)
 
 
-def _start_relay(relay: stage.Machine) -> str:
+def _loopback(*, quic: bool) -> str:
+    """Return an address to listen on."""
+    port = stage.free_port()
+    return f"/ip4/127.0.0.1/udp/{port}/quic-v1" if quic else f"/ip4/127.0.0.1/tcp/{port}"
+
+
+def _start_relay(relay: stage.Machine, listen: str) -> str:
     """Start a relay; return its address, with its peer id."""
-    relay.start("relay", "serve", "--listen", f"/ip4/127.0.0.1/tcp/{stage.free_port()}")
+    relay.start("relay", "serve", "--listen", listen)
     info = relay.peerup("relay", "info", "--wait", "10s").stdout
     for word in info.split():
         if word.startswith("/ip4/") and "/p2p/" in word:

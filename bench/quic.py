@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench import peer
-from bench.contest import Measure, Plan, Row, interleave, rows
+from bench.contest import Measure, Missing, Plan, Row, interleave, rows
 from bench.dial import dial
 from bench.memory import COUNTS, FIRST, hold
-from bench.rivals import aioquic_bare, go
+from bench.rivals import aioquic_bare, go, js
 from bench.stream import WAYS, transfer
 from bench.worker import LOOPS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SIZE: Final = 30_000_000  # bytes; a tenth of the others' rate asks for a tenth of their size
 HANDSHAKES: Final = 100
-LOOP: Final = "uvloop"  # of rows that compare us with aioquic alone: both get the same
+LOOP: Final = "asyncio"  # of rows with one loop only: what commands run on (docs/adr/0012)
 IDLE: Final = 1000  # connections
 IDLE_S: Final = 20.0
 WITHIN_S: Final = 30.0
@@ -54,7 +54,7 @@ async def measure(plan: Plan) -> list[Row]:
 
 
 async def _streams(plan: Plan) -> list[Row]:
-    binary = go.build()
+    foreign = {go.NAME: go.build(), js.NAME: js.install()}
     async with AsyncExitStack() as stack:
         turns: dict[str, Measure] = {}
         for loop in LOOPS:
@@ -67,18 +67,27 @@ async def _streams(plan: Plan) -> list[Row]:
                 turns[f"{way} {loop} bare"] = partial(transfer, bare, way, SIZE)
                 if loop == LOOP:
                     turns[f"{way} hashed"] = partial(transfer, ours, way, SIZE, hashed=True)
-        if isinstance(binary, Path):
-            gophers = await stack.enter_async_context(go.pair(binary, quic=True))
-            turns |= {"up go": partial(gophers.up, SIZE), "down go": partial(gophers.down, SIZE)}
+        pairs: dict[str, Callable[[Path], AbstractAsyncContextManager[go.Pair]]] = {
+            go.NAME: partial(go.pair, quic=True),
+            js.NAME: js.quic_pair,
+        }
+        for name, start in pairs.items():
+            if isinstance(there := foreign[name], Path):
+                them = await stack.enter_async_context(start(there))
+                turns |= {f"up {name}": partial(them.up, SIZE)}
+                turns |= {f"down {name}": partial(them.down, SIZE)}
         got = await interleave(turns, plan.runs)
     found = []
     for way in WAYS:
         for loop in LOOPS:
             bares = {aioquic_bare.NAME: got[f"{way} {loop} bare"]}
             found += rows(f"one QUIC stream {way}, {loop}", "MB/s", got[f"{way} {loop}"], bares)
-        rival = binary if not isinstance(binary, Path) else got[f"{way} go"]
+        rivals = {
+            name: there if isinstance(there, Missing) else got[f"{way} {name}"]
+            for name, there in foreign.items()
+        }
         name = f"one QUIC stream {way}, {LOOP}, hashed at both ends"
-        found += rows(name, "MB/s", got[f"{way} hashed"], {go.NAME: rival})
+        found += rows(name, "MB/s", got[f"{way} hashed"], rivals)
     return found
 
 

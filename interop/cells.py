@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from interop.foreign import ForeignPeer, ForeignStream
     from interop.our import OurStream
     from peerup.host.gater import Verdict
-    from peerup.transport.quic_endpoint import Counters
+    from peerup.transport.quic_endpoint import QuicEndpoint
     from peerup.wire.peer_id import PeerId
 
 MIB: Final = 1 << 20
@@ -161,11 +161,11 @@ async def hears_of(go: GoPeer, peer: str, addr: str) -> None:
         await go.event("pushed", peer=peer)
 
 
-def quic_counters(ours: OurPeer) -> Counters:
-    """Return what the one QUIC socket of ``ours`` has counted."""
+def quic_socket(ours: OurPeer) -> QuicEndpoint:
+    """Return the one QUIC socket of ``ours``."""
     (quic,) = (one for one in ours.host._transports if isinstance(one, Quic))
     (endpoint,) = quic._endpoints
-    return endpoint.counters
+    return endpoint
 
 
 @dataclass(frozen=True, slots=True)

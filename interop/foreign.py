@@ -199,6 +199,10 @@ class ForeignPeer:
         event = await self.event("stream", within=within)
         return ForeignStream(self._process, event["stream"], event["protocol"])
 
+    async def kill(self) -> None:
+        """End the process without a word; the block that it was started for then raises."""
+        await self._process.kill()
+
     async def event(self, name: str, *, within: float = WITHIN_S, **fields: object) -> Event:
         """Return the oldest unread event with that name and those fields, or wait for it.
 

@@ -18,7 +18,7 @@ from interop.cells import (
     meet,
     over,
     pair,
-    quic_counters,
+    quic_socket,
     roles,
 )
 from interop.foreign import ECHO, MANUAL, posing_as
@@ -101,7 +101,7 @@ def test_a_dialler_has_to_prove_its_address(
 
     async def scenario() -> None:
         async with pair(lab, role) as (ours, go):
-            assert quic_counters(ours).retries > 0
+            assert quic_socket(ours).counters.retries > 0
             assert (await go.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())

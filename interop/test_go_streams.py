@@ -13,7 +13,8 @@ from interop.go_peer import GoPeer
 from interop.our import OurPeer, OurStream
 from interop.process import CommandError
 from peerup.errors import NegotiationError, StreamResetError
-from peerup.transport.quic_engine import SEND_BUFFER, STREAM_WINDOW
+from peerup.transport.quic_connection import STREAM_WINDOW
+from peerup.transport.quic_engine import SEND_BUFFER
 from peerup.wire.error_codes import StreamCode
 from peerup.wire.yamux_stream import INITIAL_WINDOW, MAX_QUEUED
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from interop.cells import MIB, JsLab, Role, Transport, both_dial, meet, over, quic_counters, roles
+from interop.cells import MIB, JsLab, Role, Transport, both_dial, meet, over, quic_socket, roles
 from interop.foreign import ECHO, MANUAL, posing_as
 from interop.our import AGENT
 from interop.process import CommandError
@@ -67,7 +67,7 @@ def test_a_dialler_has_to_prove_its_address(
 
     async def scenario() -> None:
         async with js_lab.pair(role) as (ours, js):
-            assert quic_counters(ours).retries > 0
+            assert quic_socket(ours).counters.retries > 0
             assert (await js.echo(ours.peer, 1000)).bytes == 1000
 
     run(scenario())

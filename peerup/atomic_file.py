@@ -36,11 +36,14 @@ class Contents(NamedTuple):
     mode: int
 
 
-def read_whole(path: Path, max_size: int) -> Contents:
+def read_whole(path: Path, max_size: int, *, own: bool = False) -> Contents:
     """Return all of a regular file.
 
+    With ``own`` it must belong to us or to root. For root, who may be looking after the files
+    of somebody else, the owner of the directory will do as well.
+
     Raises:
-        ConfigError: It is a directory or device, or above ``max_size`` bytes.
+        ConfigError: It is a directory or device, above ``max_size`` bytes, or not ``own``.
         OSError: It is missing, or may not be read.
     """
     # Without O_NONBLOCK, opening a FIFO waits for its writer.
@@ -49,6 +52,8 @@ def read_whole(path: Path, max_size: int) -> Contents:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError(f"{path} is not a regular file")
+        if own:
+            _check_owner(path, status.st_uid)
         with open(file, "rb", closefd=False) as reader:
             data = reader.read(max_size + 1)
     finally:
@@ -58,10 +63,11 @@ def read_whole(path: Path, max_size: int) -> Contents:
     return Contents(data, stat.S_IMODE(status.st_mode))
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
+def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE, like: Path | None = None) -> None:
     """Replace the contents of ``path``, or create it, in one step that survives a crash.
 
-    A file that is replaced keeps its owner and group; its permission bits become ``mode``.
+    A file that is replaced keeps its owner and group; its permission bits become ``mode``. One
+    that root creates gets the owner of the file ``like``, if that is given and there.
 
     Raises:
         OSError: It cannot be done, or not without giving the file to another owner; the old
@@ -69,7 +75,8 @@ def write_atomic(path: Path, data: bytes, *, mode: int = PRIVATE) -> None:
     """
     target = _resolve(path)
     with _temporary(target, data, mode) as temporary:
-        _keep_owner(target, temporary, mode)
+        if not _keep_owner(target, temporary, mode) and like is not None and os.geteuid() == 0:
+            _keep_owner(like, temporary, mode)
         os.replace(temporary, target)
     _sync_directory(target.parent)
 
@@ -93,6 +100,13 @@ def create_exclusive(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     _sync_directory(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove ``path``, if it is there, so that a crash does not bring it back."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync_directory(path.parent)
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
     """Keep out whoever else locks ``path``, in this process or another, for the body.
@@ -112,13 +126,27 @@ def locked(path: Path, *, wait: float = LOCK_WAIT) -> Iterator[None]:
     try:
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
     except OSError as error:
-        raise ConfigError(f"cannot lock {path}: {name}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot lock {path}: {name}: {error.strerror}",
+            hint=f"To change the file, one has to be allowed to write to {target.parent}.",
+        ) from error
     try:
         _give_to_owner_of_directory(file, target.parent)
         _acquire(file, path, wait)
         yield
     finally:
         os.close(file)  # which unlocks
+
+
+def _check_owner(path: Path, owner: int) -> None:
+    allowed = {0, os.geteuid()}
+    if os.geteuid() == 0:
+        allowed.add(os.stat(_resolve(path).parent).st_uid)
+    if owner not in allowed:
+        raise ConfigError(
+            f"{path} belongs to another user (uid {owner})",
+            hint=f"If the file is yours, take it over: sudo chown {os.geteuid()} {path}",
+        )
 
 
 def _resolve(path: Path) -> Path:
@@ -143,15 +171,17 @@ def _temporary(target: Path, data: bytes, mode: int) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _keep_owner(target: Path, temporary: Path, mode: int) -> None:
+def _keep_owner(target: Path, temporary: Path, mode: int) -> bool:
+    """Give a file to the owner of another one; False if that is not there."""
     try:
         old = os.stat(target)
     except FileNotFoundError:
-        return
+        return False
     new = os.stat(temporary)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.chown(temporary, old.st_uid, old.st_gid)
         os.chmod(temporary, mode)  # chown may have cleared bits
+    return True
 
 
 def _create_in_place(path: Path, data: bytes, mode: int) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 TIME_LIMIT: Final = 60  # seconds for everything but the clean-up
 REVOKE_LIMIT: Final = 2.0  # seconds until a removed peer must be gone
 PAIRING_LIMIT: Final = 10.0  # seconds from the end of `join` to that of `invite`
+STOP_LIMIT: Final = 5.0  # seconds until whatever cannot go on for that has ended
 NOT_AUTHORIZED: Final = 4  # exit code
 CODE: Final = re.compile(r"^[A-Z2-7]{4}(-[A-Z2-7]{1,4}){20,}$", re.MULTILINE)
 
@@ -216,7 +217,11 @@ def perform(where: Stage) -> None:
 
     say("\n8. Home takes the permission back while the laptop has a connection open.")
     seconds = revoke(home, web_port)
-    say(f"   => it was cut {seconds:.1f} s later; and a new ping gets no further:")
+    for child in where.children:
+        if child.name.startswith("peerup proxy"):
+            child.ended_with(NOT_AUTHORIZED, STOP_LIMIT)
+    say(f"   => it was cut {seconds:.1f} s later, the laptop's proxies have ended with exit code")
+    say(f"      {NOT_AUTHORIZED}, and a new ping gets no further:")
     stage.show(laptop.peerup("ping", "home", "-c", "1", exit_code=NOT_AUTHORIZED).stderr)
 
 

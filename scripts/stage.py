@@ -94,6 +94,16 @@ class Child:
                 raise DemoError(f"{self.name} is running, but after {limit:g} s not yet {what}")
             time.sleep(0.05)
 
+    def ended_with(self, expected: int, limit: float) -> None:
+        """Wait until the process ends by itself, as it should, with this exit code."""
+        try:
+            code = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{self.name} is still running after {limit:g} s") from None
+        self.known_to_have_ended = True
+        if code != expected:
+            raise DemoError(f"{self.name} ended with code {code}, not {expected}")
+
     def stop(self) -> str:
         """Ask the process to end; return what was wrong with the way it did, or nothing."""
         if self.process.poll() is not None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from peerup.atomic_file import create_exclusive, locked, read_whole, write_atomic
+from peerup.atomic_file import create_exclusive, locked, read_whole, remove, write_atomic
 from peerup.errors import ConfigError
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -312,8 +312,10 @@ def test_changes_under_the_lock_are_never_lost(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot lock"), locked(tmp_path / "missing" / "file"):
+    place = tmp_path / "missing"
+    with pytest.raises(ConfigError, match="cannot lock") as caught, locked(place / "file"):
         pytest.fail("no place for a lock")
+    assert str(place) in caught.value.hint
     (tmp_path / ".file.lock").symlink_to("elsewhere")  # a trap: it would be opened as us
     with pytest.raises(ConfigError, match="cannot lock"), locked(tmp_path / "file"):
         pytest.fail("locked another file")
@@ -327,3 +329,30 @@ def test_root_leaves_a_lock_that_the_user_can_take(tmp_path: Path) -> None:
         pass
     status = (tmp_path / ".file.lock").stat()
     assert (status.st_uid, status.st_gid) == (12345, 23456)
+
+
+@ROOT_ONLY
+def test_a_new_file_of_root_may_be_given_the_owner_of_another(tmp_path: Path) -> None:
+    model, path = tmp_path / "model", tmp_path / "file"
+    model.touch()
+    os.chown(model, 12345, 23456)
+    write_atomic(path, b"x", like=model)
+    assert (path.stat().st_uid, path.stat().st_gid, mode_of(path)) == (12345, 23456, 0o600)
+    os.chown(path, 1, 1)
+    write_atomic(path, b"y", like=model)  # one that is there keeps its own
+    assert path.stat().st_uid == 1
+    write_atomic(tmp_path / "other", b"z", like=tmp_path / "missing")
+    assert (tmp_path / "other").stat().st_uid == 0
+
+
+def test_what_is_removed_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    path = tmp_path / "file"
+    path.touch()
+    remove(path)
+    assert not path.exists()
+    remove(path)  # nothing is there
+    assert synced == [tmp_path.stat().st_ino]

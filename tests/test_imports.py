@@ -80,6 +80,7 @@ from peerup.cli.main import main
 assert main(sys.argv[2:]) == 0
 sys.exit(" ".join(sorted(watched & set(sys.modules) - seen)))
 """
+RELAY: Final = "/ip4/203.0.113.5/tcp/7777/p2p/12D3KooWRzaGMTqQbRHNMZkAYj8ALUXoK99qSjhiFLanDoVWK9An"
 
 
 def loaded_to_run(watched: set[str], *words: str) -> str:
@@ -103,11 +104,22 @@ def test_help_and_version_load_little_more_than_python_does(word: str) -> None:
 
 
 def test_whoami_loads_what_a_key_and_its_place_need_and_no_more(tmp_path: Path) -> None:
-    relay = "/ip4/203.0.113.5/tcp/7777/p2p/12D3KooWRzaGMTqQbRHNMZkAYj8ALUXoK99qSjhiFLanDoVWK9An"
-    set_up = ("init", "--non-interactive", "--relay", relay, "--dir", str(tmp_path))
+    set_up = ("init", "--non-interactive", "--relay", RELAY, "--dir", str(tmp_path))
     assert loaded_to_run({"ssl", "yaml"}, *set_up) == "yaml"  # so the test sees what there is
     config = str(tmp_path / "config.yaml")
     assert loaded_to_run(SLOW | SETTINGS, "whoami", "--config", config) == ""
+
+
+def test_names_for_a_shell_are_there_before_anybody_waits_for_them(tmp_path: Path) -> None:
+    loaded_to_run(set(), "init", "--non-interactive", "--relay", RELAY, "--dir", str(tmp_path))
+    words = ("completion", "--names", "relays", "--config", str(tmp_path / "config.yaml"))
+    assert loaded_to_run(SLOW | SETTINGS | {"cryptography", "shtab"}, *words) == ""
+
+
+def test_lists_load_what_draws_only_to_draw(tmp_path: Path) -> None:
+    loaded_to_run(set(), "init", "--non-interactive", "--relay", RELAY, "--dir", str(tmp_path))
+    words = ("relay", "list", "--config", str(tmp_path / "config.yaml"))
+    assert loaded_to_run({"rich", "segno", "shtab", "asyncio"}, *words) == ""
 
 
 @pytest.mark.parametrize("name", ["peerup.__main__", "peerup.cli.main"])

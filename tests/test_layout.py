@@ -20,6 +20,7 @@ WITHOUT_TEST_FILE: Final[dict[str, str]] = {
     **dict.fromkeys(
         (
             "peerup/cli/commands/access.py",
+            "peerup/cli/commands/configuration.py",
             "peerup/cli/commands/model.py",
             "peerup/cli/commands/network.py",
             "peerup/cli/commands/pairing.py",

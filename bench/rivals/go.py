@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shlex
-import shutil
 import statistics
-import subprocess
 import tempfile
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.contest import Missing
 from bench.worker import resident
+from interop import installed
 from interop.foreign import circuit_addr
 from interop.go_peer import GoPeer, Options, RelayService
+from interop.js_peer import JsPeer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 NAME: Final = "go-libp2p"
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
-BINARY: Final = ROOT / ".build" / "interop" / "go-peer"
-BUILD_S: Final = 900.0  # a first build downloads modules and compiles all of go-libp2p
 TRANSFER_S: Final = 120.0
 
 
 def build() -> Path | Missing:
     """Return the Go peer, built now unless nothing changed, or why there is none."""
-    if (go := shutil.which("go")) is None:
-        return Missing("Go is not installed")
-    BINARY.parent.mkdir(parents=True, exist_ok=True)
-    with BINARY.with_name("go-peer.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the interop tests build it too
-        done = subprocess.run(  # noqa: S603  a fixed command
-            [go, "build", "-trimpath", "-buildvcs=false", "-o", BINARY, "."],
-            cwd=ROOT / "interop" / "go",
-            env={**os.environ, "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-            timeout=BUILD_S,
-            check=False,
-        )
-    if done.returncode:
-        return Missing(f"the Go peer does not build: {done.stderr.strip().splitlines()[-1:]}")
-    return BINARY
+    try:
+        return installed.go_peer()
+    except (installed.NotInstalledError, installed.BuildError) as why:
+        return Missing(str(why).splitlines()[0])
 
 
 class Pair:
-    """A Go peer connected to another one."""
+    """A foreign peer connected to another one of its kind."""
 
-    def __init__(self, dialler: GoPeer, peer: str, addr: str) -> None:
+    def __init__(self, dialler: GoPeer | JsPeer, peer: str, addr: str) -> None:
         self.dialler, self.peer, self.addr = dialler, peer, addr
 
     async def up(self, size: int) -> float:
@@ -68,6 +52,15 @@ class Pair:
     async def round_trip(self, count: int) -> float:
         """Return the median of ``count`` pings on one stream, in ms."""
         return statistics.median(await self.dialler.ping(self.peer, count)) * 1e3
+
+    async def dial(self, count: int) -> float:
+        """Close the connection, and dial and close ``count`` more; return how many a second."""
+        await self.dialler.disconnect(self.peer)
+        began = time.perf_counter()
+        for _ in range(count):
+            await self.dialler.connect(self.addr)
+            await self.dialler.disconnect(self.peer)
+        return count / (time.perf_counter() - began)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from peerup.cli import files, output
 from peerup.config.load import load_config, load_relay_config
 from peerup.config.paths import find_relay_config
+from peerup.config.schema import check_service_name
 from peerup.config.units import parse_duration
 from peerup.errors import ConfigError, UsageError
 from peerup.wire.multiaddr import Multiaddr
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from peerup.config.authorized_keys import Entry
     from peerup.config.schema import Config, RelayConfig
 
 LISTENABLE: Final = (  # the transports that there are
@@ -34,7 +34,7 @@ def node_config(args: argparse.Namespace) -> Config:
         ConfigError: There is none, or it cannot be used.
     """
     config = load_config(files.node_file(args))
-    _warn(config.warnings)
+    warn(config.warnings)
     return config
 
 
@@ -51,11 +51,12 @@ def relay_config(args: argparse.Namespace) -> RelayConfig:
             hint="`peerup relay serve` writes one; --config PATH names one elsewhere.",
         )
     config = load_relay_config(path)
-    _warn(config.warnings)
+    warn(config.warnings)
     return config
 
 
-def _warn(warnings: Iterable[str]) -> None:
+def warn(warnings: Iterable[str]) -> None:
+    """Say what is odd about a configuration."""
     for text in warnings:
         output.warning(text)
 
@@ -74,6 +75,16 @@ def peer_id(text: str) -> PeerId:
 def peer_or_name(config: Config, text: str) -> PeerId:
     """Return the peer that the user named, by a name from the configuration or by its id."""
     return config.names.get(text) or peer_id(text)
+
+
+def check_service(name: str) -> None:
+    """Refuse a name that no service can have."""
+    try:
+        check_service_name(name)
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="`peerup service list` on the other machine shows its services."
+        ) from None
 
 
 def listen_addresses(texts: Iterable[str]) -> tuple[Multiaddr, ...]:
@@ -103,10 +114,3 @@ def duration(text: str, option: str) -> float:
             f"{option} {text} is not a duration", hint="Write it as 500ms, 10s or 1m30s."
         )
     return seconds
-
-
-def describe(entry: Entry, names: str = "") -> str:
-    """Return one authorized peer as a line: id, names, what limits it, comment."""
-    limits = " ".join(f"{key}={value}" for key, value in entry.attributes)
-    comment = f"# {entry.comment}" if entry.comment else ""
-    return "  ".join(part for part in (str(entry.peer), names, limits, comment) if part)

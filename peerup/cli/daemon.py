@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from peerup.cli import context, output, runner
+from peerup.cli import context, files, output, runner
+from peerup.config.load import parse_config
 from peerup.node.node import Node
+from peerup.node.self_healing import Guard
 
 if TYPE_CHECKING:
     import argparse
@@ -15,11 +18,12 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
-    config = context.node_config(args)
-    return runner.run_until_stopped(lambda: _serve(config), args)
+    guard = Guard(files.node_file(args), parse_config)
+    return runner.run_until_stopped(lambda: guard.run(partial(_serve, guard)), args)
 
 
-async def _serve(config: Config) -> int:
+async def _serve(guard: Guard[Config], config: Config) -> int:
+    context.warn(config.warnings)
     output.line(f"Configuration: {config.path}")
     async with Node(config) as node:
         output.line(f"Peer ID: {node.peer_id}")
@@ -29,5 +33,5 @@ async def _serve(config: Config) -> int:
             if service.enabled:
                 output.line(f"Service: {service.name} -> {service.local_address}")
         output.progress("Running; Ctrl-C stops it.")
-        await node.run_forever()
+        await guard.beside(node.run_forever)
     return 0

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from peerup.atomic_file import create_exclusive
-from peerup.cli import context, files, output
+from peerup.cli import context, files, output, qr, relay_address, wizard
 from peerup.config import authorized_keys
 from peerup.config.identity import create_identity, load_identity
-from peerup.config.load import parse_config, parse_relay_address
+from peerup.config.load import parse_config
 from peerup.config.paths import NODE_FILE, user_dir
+from peerup.config.schema import DNS_LABEL_RULE, is_dns_label
 from peerup.config.template import default_listen, node_template
+from peerup.config.text import shown
 from peerup.errors import ConfigError, UsageError
 from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from peerup.wire.multiaddr import Multiaddr
 
@@ -26,19 +28,16 @@ EXAMPLE: Final = "peerup init --non-interactive --relay /ip4/203.0.113.5/tcp/777
 
 def run(args: argparse.Namespace) -> int:
     """Create what is missing; refuse when there is a configuration already."""
-    if not args.non_interactive:
-        raise UsageError(
-            "the set-up that asks questions does not exist yet",
-            hint=f"Give the answers as flags: {EXAMPLE}",
-        )
-    relays = _relays(args.relay or ())
-    listen = _listen(args)
+    listen, network = _listen(args), _network(args)
     path = _path(args)
-    if path.exists():
+    if os.path.lexists(path):
         raise _already(path)
-    text = node_template(generated_by="peerup init", listen=listen, relays=relays)
+    relays = relay_address.parse_all(args.relay or (), args.peer_id)
+    if not relays:
+        relays = _ask(args)
+    text = node_template(generated_by="peerup init", listen=listen, relays=relays, network=network)
     config = parse_config(text, path)  # says where the other files belong
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path.parent)
     peer = _identity(config.identity.key_file)
     list_file = config.security.authorized_keys_file
     assert list_file is not None  # as the template names one
@@ -50,8 +49,19 @@ def run(args: argparse.Namespace) -> int:
     output.line(f"Configuration:   {path}")
     output.line(f"Authorized keys: {list_file}{'' if created else ' (kept)'}")
     output.line(f"Peer ID:         {peer}")
+    qr.show(str(peer))
     _say_what_is_next(peer)
     return 0
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot create {directory}: {error.strerror}",
+            hint="Choose another place with --dir.",
+        ) from error
 
 
 def _already(path: Path) -> ConfigError:
@@ -60,19 +70,20 @@ def _already(path: Path) -> ConfigError:
     )
 
 
-def _relays(texts: Iterable[str]) -> tuple[Multiaddr, ...]:
-    relays: list[Multiaddr] = []
-    for text in texts:
-        try:
-            relays.append(parse_relay_address(text))
-        except ValueError as error:
-            raise UsageError(
-                f"invalid relay address: {error}",
-                hint="`peerup relay info` on the relay prints its addresses.",
-            ) from None
-    if not relays:
+def _ask(args: argparse.Namespace) -> tuple[Multiaddr, ...]:
+    """Return the relays that the user names when asked; here nothing has been created yet."""
+    if args.non_interactive:
         raise UsageError("relay address is required", hint=f"For example: {EXAMPLE}")
-    return tuple(dict.fromkeys(relays))
+    output.progress("Welcome to peerup. This creates an identity and a configuration.")
+    output.progress(f"They will be in {_path(args).parent}")
+    return wizard.ask_for_relays(None if args.peer_id is None else context.peer_id(args.peer_id))
+
+
+def _network(args: argparse.Namespace) -> str:
+    network: str | None = args.network
+    if network is not None and not is_dns_label(network):
+        raise UsageError(f"invalid --network value: {shown(network)}", hint=f"{DNS_LABEL_RULE}.")
+    return network or ""
 
 
 def _listen(args: argparse.Namespace) -> tuple[Multiaddr, ...]:
@@ -96,7 +107,7 @@ def _path(args: argparse.Namespace) -> Path:
 
 def _identity(path: Path) -> PeerId:
     """Return the identity at ``path``: the one that is there, else a new one."""
-    key = load_identity(path) if path.exists() else create_identity(path)
+    key = load_identity(path) if os.path.lexists(path) else create_identity(path)
     return PeerId.from_public_key(key.public_key)
 
 
@@ -105,5 +116,5 @@ def _say_what_is_next(peer: PeerId) -> None:
     output.progress("Next:")
     output.progress(f"  on the relay:         peerup relay authorize {peer}")
     output.progress("  to expose a service:  peerup service add ssh 127.0.0.1:22")
-    output.progress("  to let a peer in:     peerup auth add ID --name NAME")
+    output.progress("  to let a machine in:  peerup invite --name NAME")
     output.progress("  to be reachable:      peerup daemon")

@@ -79,7 +79,5 @@ def _show(code: str, ttl: float, *, plain: bool) -> None:
         return
     output.progress(f"=== Invite Code (expires in {format_duration(ttl)}) ===")
     output.line(code)
-    if qr.can_show():
-        for row in qr.lines(code):
-            output.line(row)
+    qr.show(code)
     output.progress("On the other machine: peerup join CODE")

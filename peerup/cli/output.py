@@ -14,6 +14,8 @@ from peerup.wire.printable import printable
 
 MAX_LINE: Final = 4096  # characters; far above what we print, far below what floods a terminal
 MAX_ERROR_LINES: Final = 20
+MAX_ANSWER: Final = 4096  # bytes; what a terminal hands over at once
+DEFAULT_WIDTH: Final = 80  # columns of a terminal that does not say
 
 
 class ReaderGoneError(Exception):
@@ -34,6 +36,53 @@ def ascii_line(text: str) -> None:
     if not (text.isascii() and text.isprintable()):
         raise ValueError("not one line of printable ASCII")
     _write(sys.stdout, text)
+
+
+def drawing(text: str) -> None:
+    """Print a table or a QR code as it is, control sequences and all.
+
+    Whoever draws has made every text in it printable first.
+    """
+    _write(sys.stdout, text, end="")
+
+
+def on_terminal() -> bool:
+    """Whether results go to a terminal on which one can draw."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def colours() -> bool:
+    """Whether drawings may have colours: not if NO_COLOR says something."""
+    return not os.environ.get("NO_COLOR")
+
+
+def width() -> int:
+    """Return the columns of the terminal that results go to."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return DEFAULT_WIDTH
+
+
+def ask(question: str) -> str | None:
+    """Ask on stderr and return the line that stdin answers with, None if it has ended.
+
+    The last line needs no line end.
+
+    Raises:
+        KeyboardInterrupt: Somebody at a terminal pressed Ctrl-D.
+    """
+    stdin = sys.stdin  # None when started with the descriptor closed
+    answer = b""
+    try:
+        _write(sys.stderr, printable(question, MAX_LINE), end="")
+        answer = b"" if stdin is None else stdin.buffer.readline(MAX_ANSWER)
+    finally:
+        if not answer.endswith(b"\n"):
+            _write(sys.stderr, "")  # or what comes next would stand behind the question
+    if not answer and stdin is not None and stdin.isatty():
+        raise KeyboardInterrupt
+    return answer.decode("utf-8", "replace").strip() if answer else None
 
 
 def progress(text: str = "") -> None:

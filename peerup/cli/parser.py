@@ -56,9 +56,10 @@ def build() -> tuple[Parser, dict[Words, Parser]]:
     parsers: dict[Words, Parser] = {(): root}
     for words, command in COMMANDS.items():
         group = words[:-1]
-        if group not in branches:
-            parsers[group] = _add_group(branches[()], group)
-            branches[group] = parsers[group].add_subparsers(title="commands", metavar="COMMAND")
+        for depth in range(1, len(words)):  # the groups on the way, outermost first
+            if (outer := words[:depth]) not in branches:
+                parsers[outer] = _add_group(branches[outer[:-1]], outer)
+                branches[outer] = parsers[outer].add_subparsers(title="commands", metavar="COMMAND")
         settings = _settings(words, command.about, command.example)
         parsers[words] = branches[group].add_parser(words[-1], help=command.summary, **settings)
         _declare(parsers[words], (*command.arguments, *COMMON))
@@ -74,7 +75,10 @@ def build_command(command: Command) -> Parser:
 
 def _add_group(branch: argparse._SubParsersAction[Parser], group: Words) -> Parser:
     """Add a parser for words that only lead to commands, such as ``auth``."""
-    summary, first = GROUPS[group], next(c for words, c in COMMANDS.items() if words[:-1] == group)
+    summary, first = (
+        GROUPS[group],
+        next(c for words, c in COMMANDS.items() if words[: len(group)] == group),
+    )
     settings = _settings(group, f"{summary[0].upper()}{summary[1:]}.", first.example)
     parser = branch.add_parser(group[-1], help=summary, **settings)
     _declare(parser, COMMON)
@@ -98,8 +102,8 @@ def _declare(parser: Parser, arguments: Iterable[Argument]) -> None:
         if argument.action != "store_true":
             options |= {"metavar": argument.metavar, "default": argument.default}
             options |= {"type": argument.parse} if argument.parse else {}
-        if argument.nargs:
-            options["nargs"] = argument.nargs
+        options |= {"nargs": argument.nargs} if argument.nargs else {}
+        options |= {"choices": argument.choices} if argument.choices else {}
         parser.add_argument(*argument.flags, **options)
 
 

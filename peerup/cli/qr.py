@@ -1,41 +1,45 @@
-"""QR codes on a terminal: two rows of modules on each line, dark ones blank."""
+"""QR codes on a terminal, for what is too long to type on another device."""
 
 from __future__ import annotations
 
 import sys
 from typing import Final
 
-BORDER: Final = 4  # light modules around, which readers need
-_BLOCKS: Final = {
-    (True, True): " ",
-    (True, False): "\u2584",  # the upper one is dark
-    (False, True): "\u2580",
-    (False, False): "\u2588",
-}
+from peerup.cli import output
+
+QUIET: Final = 4  # modules of white around the code, as the standard wants
+BLOCKS: Final = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}  # 1 is dark: not drawn
+BLACK_ON_WHITE: Final = ("\x1b[97;40m", "\x1b[0m")  # what is drawn is white
 
 
-def lines(text: str) -> list[str]:
-    """Return the lines that show ``text`` as a QR code, for light letters on dark ground."""
-    import segno  # noqa: PLC0415  takes 40 ms, and few commands show a code
-
-    rows = [
-        [bool(module) for module in row]
-        for row in segno.make(text, error="m", micro=False).matrix_iter(border=BORDER)
-    ]
-    if len(rows) % 2:
-        rows.append([False] * len(rows[0]))
-    return [
-        "".join(_BLOCKS[pair] for pair in zip(upper, lower, strict=True))
-        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
-    ]
-
-
-def can_show() -> bool:
-    """Say whether stdout is a terminal that has the characters for it."""
-    if not sys.stdout.isatty():
+def show(text: str) -> bool:
+    """Draw ``text`` as a QR code on stdout; False if that is no terminal with room for it."""
+    if not output.on_terminal() or not _can_show_blocks():
         return False
+    lines = render(text)
+    if len(lines[0]) > output.width():
+        output.progress("The terminal is too narrow for a QR code.")
+        return False
+    start, end = BLACK_ON_WHITE if output.colours() else ("", "")
+    output.drawing("".join(f"{start}{line}{end}\n" for line in lines))
+    return True
+
+
+def render(text: str) -> list[str]:
+    """Return the lines of a QR code; one character is two modules, one above the other."""
+    import segno  # noqa: PLC0415  only a terminal needs it
+
+    code = segno.make_qr(text, error="l")
+    rows = [list(row) for row in code.matrix_iter(border=QUIET)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return ["".join(BLOCKS[one] for one in zip(*pair, strict=True)) for pair in pairs]
+
+
+def _can_show_blocks() -> bool:
     try:
-        "".join(_BLOCKS.values()).encode(sys.stdout.encoding or "ascii")
+        "█▀▄".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         return False
     return True

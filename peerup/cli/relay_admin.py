@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from peerup.cli import context, json_output, output
+from peerup.cli import context, json_output, output, peer_list, qr
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
@@ -39,7 +39,7 @@ def authorize(args: argparse.Namespace) -> int:
     config = context.relay_config(args)
     peer, path = context.peer_id(args.peer), _keys_file(config)
     comment = " ".join(args.comment)
-    added = authorized_keys.add(path, peer, comment)
+    added = authorized_keys.add(path, peer, comment, now=peer_list.now())
     output.line(f"{'Authorized' if added else 'Already authorized'}: {peer}")
     if comment and added:
         output.line(f"  Comment: {comment}")
@@ -80,23 +80,29 @@ def _take_back(keys_file: Path, peer: PeerId) -> frozenset[Pair]:
 def list_peers(args: argparse.Namespace) -> int:
     """List who may use the relay, and for whom they vouch."""
     config = context.relay_config(args)
-    entries = _entries(config)
-    comments = {entry.peer: entry.comment for entry in entries}
-    pairs = vouched_file.load(vouched_file.beside(_keys_file(config)))
-    for entry in entries:
-        output.line(context.describe(entry))
+    entries, path = _entries(config), _keys_file(config)
+    pairs = sorted(vouched_file.load(vouched_file.beside(path)))
+    if args.json:
+        vouched = [
+            {"peer_id": str(pair.guest), "by": str(pair.voucher), "since": _time(pair.since)}
+            for pair in pairs
+        ]
+        json_output.json_line(peer_list.to_json(entries, {}, path) | {"vouched": vouched})
+        return 0
+    peer_list.show(entries, {}, indent="")
     output.line(f"Total: {len(entries)} peer(s)")
-    for pair in sorted(pairs):
-        name = comments.get(pair.voucher)
-        since = datetime.fromtimestamp(pair.since, UTC)
-        output.line(
-            f"  {pair.guest}  vouched for by {pair.voucher}"
-            f"{f' ({name})' if name else ''} since {since:%Y-%m-%d %H:%M} UTC"
-        )
+    comments = {entry.peer: f" ({entry.comment})" for entry in entries if entry.comment}
+    for pair in pairs:
+        by = f"{pair.voucher}{comments.get(pair.voucher, '')}"
+        output.line(f"  {pair.guest}  vouched for by {by} since {_time(pair.since)}")
     if pairs:
         output.line(f"Vouched for: {len(pairs)}, each to reach who vouches and nobody else")
-    output.line(f"File: {_keys_file(config)}")
+    output.line(f"File: {path}")
     return 0
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def info(args: argparse.Namespace) -> int:
@@ -107,6 +113,8 @@ def info(args: argparse.Namespace) -> int:
         json_output.json_line(found.to_json())
     else:
         found.print()
+        if args.qr and found.addresses:
+            qr.show(str(found.addresses[0]))
     if not found.addresses:
         output.warning(f"{found.config.path} names no address with a fixed port to listen on")
     return 0

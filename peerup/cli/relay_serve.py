@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING
 
 from peerup.atomic_file import create_exclusive
@@ -13,10 +14,12 @@ from peerup.config.load import parse_relay_config
 from peerup.config.paths import RELAY_FILE, find_relay_config, user_dir
 from peerup.config.template import default_relay_listen, relay_template
 from peerup.node.relay_node import RelayNode
+from peerup.node.self_healing import Guard
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
 
     from peerup.config.schema import RelayConfig
     from peerup.wire.multiaddr import Multiaddr
@@ -24,24 +27,23 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
-    config = _config(args)
-    return runner.run_until_stopped(lambda: _serve(config), args)
-
-
-def _config(args: argparse.Namespace) -> RelayConfig:
-    """Return the configuration that there is, or write one; a missing key is created."""
     listen = context.listen_addresses(args.listen or ())
-    if find_relay_config(files.explicit_path(args)) is None:
+    guard = Guard(_file(args, listen), parse_relay_config)
+    return runner.run_until_stopped(lambda: guard.run(partial(_serve, guard, listen)), args)
+
+
+def _file(args: argparse.Namespace, listen: Sequence[Multiaddr]) -> Path:
+    """Return the configuration's file, which is written where there is none."""
+    path = find_relay_config(files.explicit_path(args))
+    if path is None:
         _write_default(listen or default_relay_listen())
-        return context.relay_config(args)
-    config = context.relay_config(args)
-    output.progress(f"Configuration: {config.path}")
-    _create_key(config)
+        path = find_relay_config(None)
+        assert path is not None
+        return path
+    output.progress(f"Configuration: {path}")
     if listen:
         output.progress("Listening where --listen says, this time; the file is left as it is.")
-        network = dataclasses.replace(config.network, listen_addresses=listen)
-        config = dataclasses.replace(config, network=network)
-    return config
+    return path
 
 
 def _write_default(listen: Sequence[Multiaddr]) -> None:
@@ -66,10 +68,17 @@ def _create_key(config: RelayConfig) -> None:
         output.progress(f"Created a new identity: {config.identity.key_file}")
 
 
-async def _serve(config: RelayConfig) -> int:
+async def _serve(
+    guard: Guard[RelayConfig], listen: tuple[Multiaddr, ...], config: RelayConfig
+) -> int:
+    context.warn(config.warnings)
+    _create_key(config)
+    if listen:
+        network = dataclasses.replace(config.network, listen_addresses=listen)
+        config = dataclasses.replace(config, network=network)
     async with RelayNode(config) as relay:
         output.line(f"Peer ID: {relay.peer_id}")
         for address in relay.addresses:
             output.line(f"Listening on {address}")
-        await relay.run_forever()
+        await guard.beside(relay.run_forever)
     return 0

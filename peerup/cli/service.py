@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerup.cli import context, files, output
+from peerup.cli import context, files, json_output, output, table
 from peerup.config.edit import add_service, remove_service, set_service_enabled
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from peerup.config.schema import Service
 
 
 def add(args: argparse.Namespace) -> int:
@@ -25,15 +27,40 @@ def add(args: argparse.Namespace) -> int:
 def list_services(args: argparse.Namespace) -> int:
     """List the services in the order of the configuration."""
     config = context.node_config(args)
-    if not config.services:
+    services = list(config.services.values())
+    if args.json:
+        shown = [_to_json(service) for service in services]
+        json_output.json_line({"services": shown, "config": str(config.path)})
+        return 0
+    if not services:
         output.line("No services configured.")
         return 0
-    output.line(f"Services ({len(config.services)}):")
+    output.line(f"Services ({len(services)}):")
     width = max(map(len, config.services))
-    for service in config.services.values():
-        state = "enabled" if service.enabled else "disabled"
-        output.line(f"  {service.name:<{width}} -> {service.local_address} ({state})")
+    rows = [(one.name, one.local_address, _state(one), _who(one)) for one in services]
+    plain = [f"  {name:<{width}} -> {address} ({state})" for name, address, state, _ in rows]
+    table.show(("Name", "Address", "State", "Only for"), rows, plain)
     return 0
+
+
+def _state(service: Service) -> str:
+    return "enabled" if service.enabled else "disabled"
+
+
+def _who(service: Service) -> str:
+    """Return how many peers may use a service, nothing when it is all of them."""
+    return "" if service.allowed_peers is None else f"{len(service.allowed_peers)} peer(s)"
+
+
+def _to_json(service: Service) -> dict[str, object]:
+    allowed = service.allowed_peers
+    return {
+        "name": service.name,
+        "enabled": service.enabled,
+        "local_address": service.local_address,
+        "protocol": service.protocol,
+        "allowed_peers": None if allowed is None else [str(peer) for peer in allowed],
+    }
 
 
 def remove(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerup.cli import files, output
+from peerup.cli import files, output, qr
 from peerup.config.identity import load_identity
 from peerup.config.source import load_key_file
 from peerup.wire.peer_id import PeerId
@@ -19,5 +19,11 @@ def run(args: argparse.Namespace) -> int:
     It is all that counts, so a mistake elsewhere in the configuration does not matter here.
     """
     key = load_identity(load_key_file(files.node_file(args)))
-    output.line(str(PeerId.from_public_key(key.public_key)))
+    peer = str(PeerId.from_public_key(key.public_key))
+    if args.json:
+        output.ascii_line(f'{{"peer_id":"{peer}"}}')  # letters and digits: no need to load json
+        return 0
+    output.line(peer)
+    if args.qr:
+        qr.show(peer)
     return 0

@@ -53,6 +53,18 @@ class Entry:
         return self.expires is not None and now >= self.expires
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a list cannot be used; ``line`` counts from 1, ``detail`` may be empty."""
+
+    line: int
+    what: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} at line {self.line}" + (f": {self.detail}" if self.detail else "")
+
+
 def load(path: Path) -> tuple[Entry, ...]:
     """Return every entry, in the order of the file; the same peer may stand there twice.
 
@@ -61,6 +73,15 @@ def load(path: Path) -> tuple[Entry, ...]:
             cannot be understood, or contradicts an earlier one: the message says which.
     """
     return _parse(_read_trusted(path)[0], path)
+
+
+def check(path: Path) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
+    """Return the entries that can be understood, and what is wrong with the other lines.
+
+    Raises:
+        ConfigError: The file is missing, above 1 MiB, or others may write to it.
+    """
+    return _examine(_read_trusted(path)[0])
 
 
 def create(path: Path) -> bool:
@@ -78,27 +99,37 @@ def create(path: Path) -> bool:
     return True
 
 
-def add(path: Path, peer: PeerId, comment: str = "") -> bool:
+def add(path: Path, peer: PeerId, comment: str = "", *, now: float | None = None) -> bool:
     """Authorize ``peer``; False if the list has it already (its comment stays).
 
     A file that does not exist is created, readable for its owner only. Of ``comment`` the
     first 128 printable characters are kept, on one line.
 
+    Args:
+        path: The list.
+        peer: Whom to let in.
+        comment: A note beside the id.
+        now: Unix seconds. An entry that has expired by then gives way to the new one, which
+            takes its comment over if there is no other; without ``now`` it stays and counts.
+
     Raises:
         ConfigError: The existing file cannot be used, or the new one not be written.
     """
     note = one_line(comment, MAX_COMMENT_CHARS)
-    line = f"{peer}  # {note}\n" if note else f"{peer}\n"
     with locked(path):
         if not path.exists():
-            _write(path, (HEADER + line).encode(), PRIVATE)
+            _write(path, (HEADER + _line(peer, note)).encode(), PRIVATE)
             return True
         data, mode = _read_trusted(path)
-        if any(entry.peer == peer for entry in _parse(data, path)):
+        there = [entry for entry in _parse(data, path) if entry.peer == peer]
+        if any(now is None or not entry.expired(now) for entry in there):
             return False
+        if there:
+            note = note or there[-1].comment
+            data = b"".join(line for line in _lines(data) if _peer_of(line) != peer)
         if data and not data.endswith(b"\n"):
             data += b"\n"
-        _write(path, data + line.encode(), mode)
+        _write(path, data + _line(peer, note).encode(), mode)
         return True
 
 
@@ -137,23 +168,32 @@ def still_named(path: Path) -> frozenset[PeerId]:
 
 
 def _parse(data: bytes, path: Path) -> tuple[Entry, ...]:
+    entries, problems = _examine(data)
+    if problems:
+        raise ConfigError(f"{path}: {problems[0]}", hint="Mend that line, or remove it.")
+    return entries
+
+
+def _examine(data: bytes) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
     entries: list[Entry] = []
+    problems: list[Problem] = []
     seen: dict[PeerId, Entry] = {}
     for number, raw in enumerate(_lines(data), 1):
-        try:
-            entry = _parse_line(raw, number)
-        except ValueError as error:
-            raise ConfigError(f"{path}: {error}", hint="Mend that line, or remove it.") from error
-        if entry is None:
-            continue
-        first = seen.setdefault(entry.peer, entry)
-        if first.attributes != entry.attributes:
-            raise ConfigError(
-                f"{path}: peer {entry.peer.short} at line {number} has other attributes "
-                f"than at line {first.line}"
-            )
-        entries.append(entry)
-    return tuple(entries)
+        entry = _parse_line(raw, number)
+        if isinstance(entry, Entry):
+            first = seen.setdefault(entry.peer, entry)
+            if first.attributes == entry.attributes:
+                entries.append(entry)
+                continue
+            what = f"a second entry for {entry.peer.short} with other attributes"
+            entry = Problem(number, what, f"the first is at line {first.line}")
+        if isinstance(entry, Problem):
+            problems.append(entry)
+    return tuple(entries), tuple(problems)
+
+
+def _line(peer: PeerId, note: str) -> str:
+    return f"{peer}  # {note}\n" if note else f"{peer}\n"
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -169,14 +209,14 @@ def _split(line: str) -> tuple[list[str], str]:
     return entry.split(), comment
 
 
-def _parse_line(raw: bytes, number: int) -> Entry | None:
-    """Return the entry of one line, None if it has only a comment; ValueError if broken."""
+def _parse_line(raw: bytes, number: int) -> Entry | Problem | None:
+    """Return what one line says, None if it has only a comment."""
     try:
         line = raw.removeprefix(_BOM if number == 1 else b"").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"line {number} is not UTF-8") from error
+    except UnicodeDecodeError:
+        return Problem(number, "bytes that are not UTF-8")
     if "\0" in line:
-        raise ValueError(f"NUL byte at line {number}")
+        return Problem(number, "NUL byte")
     words, comment = _split(line)
     if not words:
         return None
@@ -185,8 +225,8 @@ def _parse_line(raw: bytes, number: int) -> Entry | None:
         attributes = tuple(_attribute(word) for word in words[1:])
         expires = _expiry(dict(attributes).get("expires"))
     except ValueError as error:
-        found = shown(" ".join(words))
-        raise ValueError(f"invalid peer ID at line {number}: {found} (error: {error})") from error
+        detail = f"{shown(' '.join(words))} (error: {error})"
+        return Problem(number, "invalid peer ID", detail)
     return Entry(peer, one_line(comment, MAX_COMMENT_CHARS), number, attributes, expires)
 
 

@@ -183,11 +183,20 @@ class _File:
             return False
         self._check_still_loads(text)
         try:
+            self._check_unchanged()
             write_atomic(self.path, (self.mark + text).encode(), mode=self.mode)
         except OSError as error:
             raise ConfigError(f"failed to write {self.path}: {error.strerror}") from error
         self.text, self.document = text, Document(text, self.path)
         return True
+
+    def _check_unchanged(self) -> None:
+        """Refuse to overwrite what an editor, which knows no locks, has saved meanwhile."""
+        if read_whole(self.path, MAX_CONFIG_BYTES).data != (self.mark + self.text).encode():
+            raise ConfigError(
+                f"{self.path} was changed by somebody else at this moment",
+                hint="Nothing was changed. Run the command again.",
+            )
 
     def require(self, keys: Keys, otherwise: str) -> None:
         if not self.document.has(keys):

@@ -24,10 +24,11 @@ def load_identity(path: Path) -> PrivateKey:
     """Return the key in ``path``; a missing or unreadable one is never replaced.
 
     Raises:
-        ConfigError: It cannot be read, others have access to it, or it is no Ed25519 key.
+        ConfigError: It cannot be read, belongs to another user, others have access to it, or it
+            is no Ed25519 key.
     """
     try:
-        data, mode = read_whole(path, MAX_KEY_BYTES)
+        data, mode = read_whole(path, MAX_KEY_BYTES, own=True)
     except FileNotFoundError as error:
         raise ConfigError(
             f"identity key not found: {path}",

@@ -6,7 +6,6 @@ purpose: when ``enable_connection_gating`` is absent, gating is on.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -91,7 +90,7 @@ def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
 
 
 def _warnings(root: Section) -> tuple[str, ...]:
-    return tuple(islice(root.unknown(), MAX_WARNINGS))
+    return tuple(islice(root.warnings(), MAX_WARNINGS))
 
 
 def _version(root: Section) -> int:
@@ -172,16 +171,14 @@ def _security(section: Section) -> schema.Security:
     return schema.Security(authorized_keys, gating)
 
 
-def _relay_security(section: Section) -> schema.Security:
+def _relay_security(section: Section) -> schema.RelaySecurity:
     found, vouching, default = _security(section), section.section("vouching"), schema.Vouching()
     most = vouching.integer("max_per_peer", default=default.max_per_peer, maximum=MAX_VOUCHED)
-    return replace(
-        found,
-        vouching=schema.Vouching(
-            enabled=vouching.flag("enabled", default=default.enabled),
-            max_per_peer=most or default.max_per_peer,
-        ),
+    rules = schema.Vouching(
+        enabled=vouching.flag("enabled", default=default.enabled),
+        max_per_peer=most or default.max_per_peer,
     )
+    return schema.RelaySecurity(found.authorized_keys_file, found.enable_connection_gating, rules)
 
 
 def _protocols(section: Section) -> schema.Protocols:
@@ -218,9 +215,18 @@ def _service(name: str, section: Section) -> schema.Service:
         name=name,
         enabled=enabled,
         local_address=address.text if address else "",
-        protocol=section.string("protocol"),
+        protocol=_protocol(section),
         allowed_peers=_each(section, "allowed_peers", PeerId.parse) or None,
     )
+
+
+def _protocol(section: Section) -> str:
+    """Return the protocol id of a service; Go lets one write anything there, to no effect."""
+    protocol = section.string("protocol")
+    if protocol and not protocol.startswith("/"):
+        section.remark("protocol", f"found {shown(protocol)}, ignored: a protocol id starts with /")
+        return ""
+    return protocol
 
 
 def _names(section: Section) -> Mapping[str, PeerId]:

@@ -78,16 +78,6 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
-class Vouching:
-    """Whether authorized peers may let a machine into a relay by an invite, as far as to them."""
-
-    #: Let them.
-    enabled: bool = True
-    #: For how many machines one peer may vouch.
-    max_per_peer: int = 16
-
-
-@dataclass(frozen=True, slots=True)
 class Security:
     """Who may connect."""
 
@@ -95,8 +85,6 @@ class Security:
     authorized_keys_file: Path | None = None
     #: Refuse whoever is not listed. Off only when switched off in so many words.
     enable_connection_gating: bool = True
-    #: Of a relay: whether its peers may vouch for others.
-    vouching: Vouching = field(default_factory=Vouching)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +114,7 @@ class Service:
     enabled: bool = False
     #: HOST:PORT to connect to on behalf of a peer.
     local_address: str = ""
-    #: Protocol id, in place of /peerup/NAME/1.0.0; usually absent.
+    #: Protocol id that starts with /, in place of /peerup/NAME/1.0.0; usually absent.
     protocol: str = ""
     #: Only these peers, of those that may connect; None (absent or empty) is all of them.
     allowed_peers: tuple[PeerId, ...] | None = None
@@ -212,6 +200,27 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouching:
+    """How far the peers of a relay may let in others."""
+
+    #: Let authorized peers bring in machines that join them by an invite, as far as to themselves.
+    enabled: bool = True
+    #: For how many machines one peer may vouch, 1 to 64.
+    max_per_peer: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySecurity:
+    """Who may use a relay."""
+
+    #: List of peer ids that may use it; relative to the configuration's directory.
+    authorized_keys_file: Path | None = None
+    #: Refuse whoever is not listed. Off only when switched off in so many words.
+    enable_connection_gating: bool = True
+    vouching: Vouching = field(default_factory=Vouching)
+
+
+@dataclass(frozen=True, slots=True)
 class RelayConfig:
     """All settings of a relay server; paths in it are absolute."""
 
@@ -220,7 +229,7 @@ class RelayConfig:
     version: int = VERSION
     network: Network = field(default_factory=Network)
     discovery: Discovery = field(default_factory=Discovery)
-    security: Security = field(default_factory=Security)
+    security: RelaySecurity = field(default_factory=RelaySecurity)
     resources: Resources = field(default_factory=Resources)
     health: Health = field(default_factory=Health)
     telemetry: Telemetry = field(default_factory=Telemetry)

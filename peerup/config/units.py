@@ -105,3 +105,11 @@ def parse_size(text: str) -> int:
     if size > MAX_SIZE:
         raise ValueError(f'invalid size "{text}": above {MAX_SIZE} bytes')
     return size
+
+
+def format_size(size: int) -> str:
+    """Return bytes as a configuration has them, exactly: ``64MB``, ``10KB``, ``1500B``."""
+    for unit in ("GB", "MB", "KB"):
+        if size and size % _SIZES[unit] == 0:
+            return f"{size // _SIZES[unit]}{unit}"
+    return f"{size}B"

@@ -40,6 +40,7 @@ _TAGS: Final = frozenset(
     _TAG + name
     for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
 )
+_INTEGER: Final = re.compile(r"0x[0-9a-f]+|0b[01]+|0o?[0-7]+|[1-9][0-9]*|0")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _TRUE: Final = frozenset({"true", "True", "TRUE"})
 _FALSE: Final = frozenset({"false", "False", "FALSE"})
@@ -136,6 +137,15 @@ def compose(text: str, path: Path) -> Node | None:
         raise ConfigError(f"{path}:1: failed to parse YAML: {error}") from error
 
 
+def _integer(text: str) -> int | None:
+    """Return the whole number that Go reads, whose ``010`` is 8; None if it is none."""
+    digits = text.replace("_", "").lower().removeprefix("+")
+    if len(digits) > MAX_INTEGER_CHARS or not _INTEGER.fullmatch(digits):
+        return None
+    octal = digits[0] == "0" and digits.isdigit()
+    return int(digits, 8 if octal else 0)
+
+
 def is_null(node: Node) -> bool:
     """Tell whether ``node`` is an absent value: nothing, ``~`` or ``null``."""
     return isinstance(node, ScalarNode) and node.tag == _NULL
@@ -174,6 +184,7 @@ class Section:
     key_lines: dict[str, int] = field(default_factory=dict)
     _asked: set[str] = field(init=False, default_factory=set)
     _inner: list[Section] = field(init=False, default_factory=list)
+    _remarks: list[str] = field(init=False, default_factory=list)
 
     @classmethod
     def of(cls, node: Node | None, path: Path, name: str = "", line: int = 1) -> Section:
@@ -254,11 +265,10 @@ class Section:
         found, node = self.text(key), self.nodes.get(key)
         if found is None or not isinstance(node, ScalarNode):
             return default
-        digits = found.text.replace("_", "")
-        whole = digits.isascii() and digits.isdecimal() and len(digits) <= MAX_INTEGER_CHARS
-        if not whole or node.style is not None or int(digits) > maximum:
+        number = _integer(found.text) if node.style is None else None
+        if number is None or number > maximum:
             raise found.refused(f"allowed is a whole number, 0 to {maximum}, without quotes")
-        return int(digits)
+        return number
 
     def dotted(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
@@ -268,8 +278,13 @@ class Section:
         line = line_of(node) if node else self.key_lines.get(key, self.line)
         return f"{self.path}:{line}: {self.dotted(key)}"
 
-    def unknown(self) -> Iterator[str]:
-        """Yield a warning for each key here or below that nobody asked for."""
+    def remark(self, key: str, text: str) -> None:
+        """Warn of the value of ``key``, which is not refused."""
+        self._remarks.append(f"{self.place(key)}: {text}")
+
+    def warnings(self) -> Iterator[str]:
+        """Yield the remarks, and one for each key that nobody asked for, here and below."""
+        yield from self._remarks
         for key in self.nodes:
             if key not in self._asked:
                 close = difflib.get_close_matches(key, self._asked, 1)
@@ -277,7 +292,7 @@ class Section:
                 where = f"{self.path}:{self.key_lines[key]}"
                 yield f"{where}: unknown key {shown(self.dotted(key))} is ignored{meant}"
         for inner in self._inner:
-            yield from inner.unknown()
+            yield from inner.warnings()
 
     def refused(self, node: Node, allowed: str, key: str = "") -> ConfigError:
         kinds: dict[type[Node], str] = {MappingNode: "keys and values", SequenceNode: "a list"}

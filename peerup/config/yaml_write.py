@@ -24,7 +24,8 @@ def scalar(value: str | bool) -> str:
     return quoted(value)
 
 
-def _key(key: str) -> str:
+def key_text(key: str) -> str:
+    """Return a key: quoted where another reader could take it for something else than text."""
     plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in _KEYWORDS
     return key if plain else quoted(key)
 
@@ -32,7 +33,9 @@ def _key(key: str) -> str:
 def flow(value: Value) -> str:
     """Return any value on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{key_text(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
+        )
     if isinstance(value, tuple):
         return "[" + ", ".join(map(scalar, value)) + "]"
     return scalar(value)
@@ -48,8 +51,8 @@ def block(mapping: Mapping[str, Value], step: int) -> list[str]:
     lines: list[str] = []
     for key, value in mapping.items():
         if not value or isinstance(value, str | bool):
-            lines.append(f"{_key(key)}: {flow(value)}")
+            lines.append(f"{key_text(key)}: {flow(value)}")
             continue
         inner = item_lines(value) if isinstance(value, tuple) else block(value, step)
-        lines += [f"{_key(key)}:", *(" " * step + line for line in inner)]
+        lines += [f"{key_text(key)}:", *(" " * step + line for line in inner)]
     return lines

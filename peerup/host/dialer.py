@@ -1,8 +1,9 @@
 """Reaching a peer: rank its addresses, race the dials, remember what failed.
 
-Dials start one after the other, the next when the one before failed or took 250 ms; the
-first to finish wins and the rest are cancelled. Everybody who wants the same peer at the
-same time waits for the same dial.
+Names are looked up first, so that what they stand for races like the rest. Dials start one
+after the other, the next when the one before failed or took 250 ms; the first to finish wins
+and the rest are cancelled. Everybody who wants the same peer at the same time waits for the
+same dial.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from peerup.errors import ConnectionClosedError, DialError, NotAuthorizedError, PeerupError
+from peerup.host.names import look_up, resolve
 from peerup.tasks import Supervisor
 from peerup.transport.endpoints import Role
 from peerup.transport.muxed import MuxedConnection
@@ -20,6 +22,7 @@ from peerup.transport.muxed import MuxedConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from peerup.host.names import Lookup
     from peerup.transport.base import Accept, Transport
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
@@ -89,7 +92,9 @@ class Dialer:
         tasks: Supervisor,
         clock: Callable[[], float],
         adopt: Accept,
+        look_up: Lookup = look_up,
     ) -> None:
+        self._look_up = look_up
         self._transports = transports
         self._tasks = tasks
         self._adopt = adopt
@@ -107,7 +112,7 @@ class Dialer:
         if dial is None:
             dial = self._under_way[peer] = asyncio.get_running_loop().create_future()
             dial.add_done_callback(lambda done: done.cancelled() or done.exception())
-            task = self._tasks.spawn(self._run, peer, self._order(peer, addrs), dial)
+            task = self._tasks.spawn(self._run, peer, tuple(addrs), dial)
             if task is None:
                 self._settle(peer, dial)
             else:  # one that is cancelled before its first step runs none of its own code
@@ -131,7 +136,8 @@ class Dialer:
     ) -> None:
         try:
             async with asyncio.timeout(PEER_TIMEOUT_S):
-                conn = await self._race(peer, addrs)
+                found = await resolve(addrs, self._look_up)
+                conn = await self._race(peer, self._order(peer, found))
             await self._adopt(conn)  # before anybody can give up on it
             if not done.done():
                 done.set_result(conn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from peerup.config import authorized_keys, edit
@@ -28,7 +29,7 @@ def write_down(config_file: Path, keys_file: Path, peer: PeerId, said: str) -> s
     has = [name for name, known in load_config(config_file).names.items() if known == peer]
     name = has[0] if has else edit.add_name(config_file, usable(said, peer), peer, rename=True)
     # Last, so that whoever is listed has a name, whenever we die.
-    authorized_keys.add(keys_file, peer, name)
+    authorized_keys.add(keys_file, peer, name, now=_now())
     return name
 
 
@@ -62,5 +63,10 @@ def knows(config: Config, peer: PeerId) -> bool:
     Raises:
         ConfigError: A file cannot be used.
     """
-    listed = {entry.peer for entry in authorized_keys.load(keys_file_of(config))}
+    entries, now = authorized_keys.load(keys_file_of(config)), _now()
+    listed = {entry.peer for entry in entries if not entry.expired(now)}
     return peer in listed and peer in load_config(config.path).names.values()
+
+
+def _now() -> float:
+    return time.time_ns() / 1e9

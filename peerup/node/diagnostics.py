@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from peerup.errors import NotAuthorizedError, PeerupError
 from peerup.protocols import ping as protocol
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
     from peerup.node.node import Node
     from peerup.wire.peer_id import PeerId
+
+
+log = logging.getLogger(__name__)
+
+DIRECT: Final = "DIRECT"  # the path of a connection without a relay
+SEEK_S: Final = 2.0  # between two attempts to find a direct path
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,11 @@ class PingReply:
     address: str
     error: str = ""
     transport: str = ""  # tcp or quic; of a relayed path, its part up to the relay
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it was answered, and over no relay."""
+        return self.rtt_ms is not None and self.path == DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +56,41 @@ class PingStatistics:
 
 
 async def ping(
-    node: Node, peer: PeerId, *, count: int, interval: float
+    node: Node, peer: PeerId, *, count: int, interval: float, until_direct: bool = False
 ) -> AsyncIterator[PingReply]:
     """Ping ``peer`` ``count`` times (0: for ever), ``interval`` seconds apart.
 
-    Each takes the best connection of its moment, so a path that changes shows.
+    Each takes the best connection of its moment, so a path that changes shows. With
+    ``until_direct`` a direct connection is tried for meanwhile, and the first reply that came
+    over one is the last. No ping takes longer than its connection and 30 s: a silent peer is
+    a lost ping.
 
     Raises:
         NotAuthorizedError: the peer does not want us; the others would not be answered.
     """
-    for seq in itertools.count(1):
-        yield await _ping_once(node, peer, seq)
-        if seq == count:
+    seeking = node.host.tasks.spawn(_seek_direct, node, peer) if until_direct else None
+    try:
+        for seq in itertools.count(1):
+            reply = await _ping_once(node, peer, seq)
+            yield reply
+            if seq == count or (until_direct and reply.is_direct):
+                return
+            await asyncio.sleep(interval)
+    finally:
+        if seeking is not None:
+            seeking.cancel()
+
+
+async def _seek_direct(node: Node, peer: PeerId) -> None:
+    """Dial the peer's own addresses, which it tells over the relay, until one answers."""
+    while True:
+        try:
+            await node.host.connect(peer, direct=True)
+        except (PeerupError, OSError) as why:
+            log.debug("no direct path to %s yet: %s", peer, why)
+        else:
             return
-        await asyncio.sleep(interval)
+        await asyncio.sleep(SEEK_S)
 
 
 async def _ping_once(node: Node, peer: PeerId, seq: int) -> PingReply:

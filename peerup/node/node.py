@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from peerup import __version__
 from peerup.config.identity import load_identity
+from peerup.config.names import find_peer
 from peerup.errors import ConfigError, UsageError
 from peerup.host.handlers import Registration
 from peerup.host.host import Host
@@ -24,16 +25,16 @@ from peerup.relay.client import CIRCUIT, Circuits
 from peerup.relay.transport import CircuitTransport
 from peerup.transport.quic import Quic
 from peerup.transport.tcp import Tcp
-from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from peerup.config.schema import Config, Security
+    from peerup.config.schema import Config, RelaySecurity, Security
     from peerup.transport.muxed import MuxedConnection
     from peerup.wire.multiaddr import Multiaddr
+    from peerup.wire.peer_id import PeerId
 
 log = logging.getLogger(__name__)
 
@@ -137,23 +138,12 @@ class Node:
         Raises:
             UsageError: it is neither, or it is this machine.
         """
-        peer = self.config.names.get(target) or self._parse(target)
+        peer = find_peer(self.config, target)
         if peer == self.peer_id:
             raise UsageError(
                 f"{target} is this machine itself", hint="Name another one; `peerup whoami` is you."
             )
         return peer
-
-    def _parse(self, target: str) -> PeerId:
-        try:
-            return PeerId.parse(target)
-        except ValueError:
-            known = ", ".join(sorted(self.config.names)) or "none yet"
-            raise UsageError(
-                f"name not found: {target}",
-                hint=f"Names in {self.config.path}: {known}. "
-                "`peerup auth add ID --name NAME` adds one.",
-            ) from None
 
     async def connect(self, peer: PeerId) -> MuxedConnection:
         """Return a connection to ``peer``, through one of our relays if need be.
@@ -184,7 +174,7 @@ def relays_of(addrs: Sequence[Multiaddr]) -> dict[PeerId, list[Multiaddr]]:
     return relays
 
 
-def keys_file_of(security: Security, path: Path) -> Path | None:
+def keys_file_of(security: Security | RelaySecurity, path: Path) -> Path | None:
     """Return the authorized_keys file to go by, None when gating is switched off.
 
     Raises:

@@ -20,6 +20,7 @@ from peerup.errors import (
     StreamResetError,
     UsageError,
 )
+from peerup.host.negotiate import explain_reset
 from peerup.tasks import Supervisor
 from peerup.transport.socket_stream import SocketStream
 from peerup.transport.splice import splice
@@ -119,9 +120,13 @@ class LocalPort:
                     loop.remove_reader(sock.fileno())
 
     def close(self) -> None:
-        """Give the port back. Idempotent."""
+        """Give the port back; the connections that are open go on. Idempotent."""
         while self._sockets:
-            self._sockets.pop().close()
+            sock = self._sockets.pop()
+            # While we serve, the loop watches it, and would go on to watch whoever comes to have
+            # its number.
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_PER_TURN):
@@ -165,12 +170,18 @@ class LocalPort:
             self._on_failure(why)
         except StreamResetError as why:
             if why.by_peer:
-                self._on_failure(
-                    ServiceError(
-                        "the other side broke off the connection",
-                        hint="Does the service run over there? `peerup daemon` logs what it sees.",
-                    )
-                )
+                self._on_failure(broken_off(why, stream.protocol))
+
+
+def broken_off(why: StreamResetError, protocol: str) -> PeerupError:
+    """Return the error for a user whose service was cut off by the other side."""
+    explained = explain_reset(why, protocol)
+    if explained is not why:
+        return explained
+    return ServiceError(
+        "the other side broke off the connection",
+        hint="Does the service run over there? `peerup daemon` logs what it sees.",
+    )
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from peerup.errors import RemoteProtocolError
+from peerup.errors import NegotiationError, RemoteProtocolError
 from peerup.transport.messages import read_exactly
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROTOCOL: Final = "/ipfs/ping/1.0.0"
 PEERUP_PROTOCOL: Final = "/pingpong/1.0.0"  # the configured id may differ
+PROBE: Final = "/peerup/rtt-probe/1.0.0"  # Go peerup asks for it, and everybody refuses it
 SIZE: Final = 32
 MAX_INBOUND: Final = 2  # streams of one peer, as go and js
 IDLE_TIMEOUT_S: Final = 30.0  # between two pings of one stream
@@ -66,6 +67,23 @@ async def ping(host: Host, conn: MuxedConnection, protocols: list[str]) -> float
         if line.strip() != b"pong":
             raise RemoteProtocolError(f"ping was answered with {line[:MAX_LINE]!r}")
         return took
+
+
+async def probe(host: Host, conn: MuxedConnection) -> float:
+    """Measure one round trip on ``conn`` in seconds by asking for a protocol that nobody has.
+
+    All that was sent on ``conn`` before has arrived then, as its bytes keep their order.
+
+    Raises:
+        PeerupError, TimeoutError: the connection broke, or is silent.
+    """
+    began = host.clock()
+    try:
+        stream = await host.open_stream_on(conn, PROBE, allow_limited=True)
+    except NegotiationError:
+        return host.clock() - began
+    stream.close()  # somebody has it after all
+    return host.clock() - began
 
 
 async def _measure_echo(host: Host, stream: MuxedStream) -> float:

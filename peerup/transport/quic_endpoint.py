@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from peerup.errors import NotAuthorizedError, PeerupError, RemoteProtocolError
 from peerup.transport.admission import PendingHandshakes
 from peerup.transport.endpoints import Endpoints
-from peerup.transport.quic_engine import CONNECTION_ID_SIZE, QuicEngine
+from peerup.transport.quic_connection import CONNECTION_ID_SIZE
+from peerup.transport.quic_engine import QuicEngine
 from peerup.transport.quic_link import QuicLink
 from peerup.transport.tls_certificate import make_certificate
 from peerup.transport.udp import UdpSocket
-from peerup.wire import quic_packet
+from peerup.wire import quic_packet, quic_reset
 from peerup.wire.error_codes import ConnectionCode
 from peerup.wire.multiaddr import Multiaddr
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
+MAX_RESETS: Final = 100  # stateless ones that we send, of each second
 RETRY_ABOVE: Final = 64  # handshakes under way from which a stranger has to prove his address
 CLOCK: Final = time.monotonic  # not the event loop's: uvloop's counts whole milliseconds
 
@@ -49,10 +51,12 @@ class Counters:
     retries: int = 0
     bad_tokens: int = 0
     failed_handshakes: int = 0
+    resets_sent: int = 0  # stateless ones, to peers of connections that are gone
+    resets_received: int = 0
 
 
 class QuicEndpoint:
-    """One socket and the connections that share it."""
+    """One socket and the connections that share it; ``addr`` is what it is bound to."""
 
     def __init__(self, local: LocalPeer, size: int, bind: tuple[str, int]) -> None:
         """Bind ``bind``, to send datagrams of ``size`` bytes; ``accept`` lets peers in.
@@ -65,16 +69,17 @@ class QuicEndpoint:
         self._size = size
         self._loop = asyncio.get_running_loop()
         self._socket = UdpSocket(bind[0], bind[1], self._on_batch)
+        self.addr: Final = quic_multiaddr(self._socket.address)
         self._links: dict[bytes, QuicLink] = {}
+        self._dialled: dict[Address, list[QuicLink]] = {}
+        self._reset_tokens = quic_reset.ResetTokens(local.key.to_protobuf())
+        self._reset_second = 0  # of the clock, and what was sent in it
+        self._resets = 0
         self._tokens = quic_packet.RetryTokens(secrets.token_bytes(32))
         limits = local.limits
         self._pending = PendingHandshakes(limits.handshakes, limits.handshakes_per_source)
         self.accept: Accept | None = None
         self.counters = Counters()
-
-    @property
-    def addr(self) -> Multiaddr:
-        return quic_multiaddr(self._socket.address)
 
     def addr_of(self, address: Address) -> Multiaddr:
         """Return the multiaddr of a socket address that the endpoint talks to."""
@@ -90,8 +95,19 @@ class QuicEndpoint:
 
     def dial(self, address: Address, peer: PeerId) -> QuicLink:
         """Begin a connection; ``link.handshake`` says how it goes."""
-        engine = QuicEngine.dial(self._certificate, peer, address, CLOCK(), self._size)
-        link = QuicLink(engine, self._socket.send, self._update_ids, self._forget, CLOCK)
+        engine = QuicEngine.dial(
+            self._certificate, peer, address, CLOCK(), self._size, tokens=self._reset_tokens
+        )
+        own = self._dialled.setdefault(address, [])
+
+        def forget(link: QuicLink) -> None:
+            self._forget(link)
+            own.remove(link)
+            if not own:
+                self._dialled.pop(address, None)
+
+        link = QuicLink(engine, self._socket.send, self._update_ids, forget, CLOCK)
+        own.append(link)
         self._update_ids(link)
         link.flush()
         return link
@@ -141,7 +157,7 @@ class QuicEndpoint:
         try:
             header = quic_packet.parse_long_header(data)
         except RemoteProtocolError:
-            self.counters.strays += 1
+            self._on_stray(data, address)
             return None
         if self.accept is None or len(data) < quic_packet.MIN_INITIAL_SIZE:
             self.counters.strays += 1
@@ -168,6 +184,7 @@ class QuicEndpoint:
             CLOCK(),
             self._size,
             retried_from=original,
+            tokens=self._reset_tokens,
         )
         link = QuicLink(engine, self._socket.send, self._update_ids, self._forget, CLOCK)
         engine.new_ids.append(header.destination_id)
@@ -177,6 +194,28 @@ class QuicEndpoint:
             self._pending.leave(ticket)
             link.abort(ConnectionCode.SHUTDOWN)
         return link
+
+    def _on_stray(self, data: bytes, address: Address) -> None:
+        """Take a stateless reset, or send one to who talks about a connection that is gone."""
+        token = quic_reset.token_in(data)
+        connection_id = quic_packet.destination_id(data, CONNECTION_ID_SIZE)
+        if token is None or connection_id is None:
+            self.counters.strays += 1
+        elif any(link.take_reset(token) for link in self._dialled.get(address, ())):
+            self.counters.resets_received += 1
+        else:
+            self.counters.strays += 1
+            answer = quic_reset.stateless_reset(self._reset_tokens.of(connection_id), len(data))
+            if answer is not None and self.accept is not None and self._may_reset():
+                self.counters.resets_sent += 1
+                self._socket.send([(answer, address)])
+
+    def _may_reset(self) -> bool:
+        second = int(CLOCK())
+        if second != self._reset_second:
+            self._reset_second, self._resets = second, 0
+        self._resets += 1
+        return self._resets <= MAX_RESETS
 
     def _open_token(self, header: quic_packet.LongHeader, address: Address) -> bytes | None:
         """Return the id that a client chose before our Retry, None when it brings no such token.

@@ -1,25 +1,19 @@
-"""The only file that knows aioquic: a QUIC connection as a sans-IO ``Muxer``.
+"""A QUIC connection as a sans-IO ``Muxer``.
 
-aioquic was made for the web. The server has to ask for a certificate, and one of libp2p's; windows
-have to follow the reader; what is queued has to be bounded (ADR 13). Names that aioquic keeps to
-itself are pinned by ``tests/transport/test_aioquic_facts.py``.
+With ``quic_connection`` it is all that knows aioquic: what is queued is bounded here, events and
+errors become ours (ADR 13).
 
-Spec: libp2p specs, quic/README.md and tls/tls.md; RFC 9000.
+Spec: libp2p specs, quic/README.md; RFC 9000.
 """
 
 from __future__ import annotations
 
-import datetime
-import logging
-import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from aioquic import tls
 from aioquic.quic import events as quic
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import QuicErrorCode, QuicProtocolVersion
+from aioquic.quic.packet import QuicErrorCode
 
 from peerup.errors import (
     ConnectionClosedError,
@@ -28,9 +22,15 @@ from peerup.errors import (
     PeerupError,
     RemoteProtocolError,
     ResourceLimitError,
-    WrongPeerError,
 )
-from peerup.transport.tls_certificate import verify_certificate
+from peerup.transport.quic_connection import (
+    CONNECTION_WINDOW,
+    IDLE_TIMEOUT_S,
+    MAX_INBOUND,
+    STREAM_WINDOW,
+    Connection,
+    configuration,
+)
 from peerup.wire.error_codes import ConnectionCode
 from peerup.wire.events import (
     DataReceived,
@@ -46,65 +46,15 @@ from peerup.wire.events import (
 if TYPE_CHECKING:
     from peerup.transport.tls_certificate import Certificate, VerifiedPeer
     from peerup.wire.peer_id import PeerId
+    from peerup.wire.quic_reset import ResetTokens
 
-ALPN: Final = "libp2p"
-STREAM_WINDOW: Final = 1024 * 1024  # bytes that a peer may send ahead of the reader
-CONNECTION_WINDOW: Final = 16 * 1024 * 1024  # ... on all streams of a connection together
 SEND_BUFFER: Final = STREAM_WINDOW + 256 * 1024  # bytes of one stream on their way, or waiting
 WRITABLE_AT: Final = 128 * 1024  # bytes of room for which a waiting writer is woken
-MAX_INBOUND: Final = 256  # streams the peer may have open
-IDLE_TIMEOUT_S: Final = 30.0
 KEEPALIVE_PARTS: Final = {True: 3.0, False: 2.0}  # of the idle time; the dialler pings first
-CONNECTION_ID_SIZE: Final = 8
 CERTIFICATE_REQUIRED: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.certificate_required
 BAD_CERTIFICATE: Final = QuicErrorCode.CRYPTO_ERROR + tls.AlertDescription.bad_certificate
 
 Address = tuple[Any, ...]
-
-# aioquic logs what peers send; what is worth a line is logged by those who own connections.
-logging.getLogger("quic").disabled = True
-
-
-class _Connection(QuicConnection):
-    """aioquic's connection, with libp2p's certificates and windows that follow the reader."""
-
-    expected: PeerId | None = None
-    verified: VerifiedPeer | None = None
-    refusal: PeerupError | None = None
-
-    def _initialize(self, peer_cid: bytes) -> None:
-        self._local_max_streams_bidi.value = MAX_INBOUND
-        self._local_max_streams_uni.value = 0  # libp2p has no use for one-way streams
-        super()._initialize(peer_cid)
-        self.tls._request_client_certificate = not self._is_client
-        self._take_certificate = self.tls._set_peer_certificate
-        self.tls._set_peer_certificate = self._verify_certificate  # type: ignore[method-assign]
-
-    def _verify_certificate(self, certificate: tls.Certificate) -> None:
-        if not certificate.certificates:
-            return  # an empty message; ``HandshakeCompleted`` finds that nobody is verified
-        chain = [der for der, _ in certificate.certificates]
-        now = datetime.datetime.now(datetime.UTC)
-        try:
-            self.verified = verify_certificate(chain, now=now, expected=self.expected)
-        except (WrongPeerError, RemoteProtocolError) as why:
-            self.refusal = why
-            raise tls.AlertBadCertificate(str(why)[:80]) from why
-        self._take_certificate(certificate)  # only now: aioquic trips over some bad ones
-
-    def _write_stream_limits(self, builder: Any, space: Any, stream: Any) -> None:
-        seen, stream.receiver.highest_offset = stream.receiver.highest_offset, 0
-        try:
-            super()._write_stream_limits(builder, space, stream)
-        finally:
-            stream.receiver.highest_offset = seen
-
-    def _write_connection_limits(self, builder: Any, space: Any) -> None:
-        seen, self._local_max_data.used = self._local_max_data.used, 0
-        try:
-            super()._write_connection_limits(builder, space)
-        finally:
-            self._local_max_data.used = seen
 
 
 class QuicEngine:
@@ -114,7 +64,7 @@ class QuicEngine:
     which connection ids lead here; the rest is what every ``Muxer`` has.
     """
 
-    def __init__(self, connection: _Connection, now: float) -> None:
+    def __init__(self, connection: Connection, now: float) -> None:
         """Wrap ``connection``; use ``dial`` and ``accept`` to make one."""
         self._quic = connection
         self._is_client = connection.configuration.is_client
@@ -134,11 +84,23 @@ class QuicEngine:
 
     @classmethod
     def dial(
-        cls, certificate: Certificate, peer: PeerId, addr: Address, now: float, size: int
+        cls,
+        certificate: Certificate,
+        peer: PeerId,
+        addr: Address,
+        now: float,
+        size: int,
+        *,
+        tokens: ResetTokens | None = None,
     ) -> QuicEngine:
-        """Begin a connection to ``peer`` at ``addr`` with datagrams of ``size`` bytes."""
-        connection = _Connection(configuration=_configuration(certificate, size, client=True))
+        """Begin a connection to ``peer`` at ``addr`` with datagrams of ``size`` bytes.
+
+        ``tokens`` are of our connection ids; None takes random ones.
+        """
+        connection = Connection(configuration=configuration(certificate, size, client=True))
         connection.expected = peer
+        if tokens is not None:
+            connection.use_tokens(tokens)
         connection.connect(addr, now)
         return cls(connection, now)
 
@@ -151,16 +113,19 @@ class QuicEngine:
         size: int,
         *,
         retried_from: bytes | None = None,
+        tokens: ResetTokens | None = None,
     ) -> QuicEngine:
         """Begin the answer to an Initial that was sent to ``destination_id``.
 
         ``retried_from`` is the id that the client chose before our Retry, None without one.
         """
-        connection = _Connection(
-            configuration=_configuration(certificate, size, client=False),
+        connection = Connection(
+            configuration=configuration(certificate, size, client=False),
             original_destination_connection_id=retried_from or destination_id,
             retry_source_connection_id=destination_id if retried_from else None,
         )
+        if tokens is not None:
+            connection.use_tokens(tokens)
         return cls(connection, now)
 
     @property
@@ -258,6 +223,11 @@ class QuicEngine:
     def _queued(stream: Any) -> int:
         return int(stream.sender._buffer_stop - stream.sender._buffer_start)
 
+    def sent(self, stream_id: int) -> bool:
+        """Say whether our half has arrived as a whole, its end included."""
+        stream = self._quic._streams.get(stream_id)
+        return stream is None or bool(stream.sender.is_finished)
+
     def consumed(self, stream_id: int, size: int, now: float) -> None:
         """Grant what the application has read, in steps of half a window."""
         self._consumed_in_all += size
@@ -294,6 +264,15 @@ class QuicEngine:
 
     def close(self, code: int = 0) -> None:
         self._quic.close(error_code=code)  # the peer sees it as an application close
+
+    def take_reset(self, token: bytes) -> bool:
+        """End the connection if the peer lost it; ``token`` comes from a stateless reset."""
+        if self.terminated or not self._quic.is_reset_by(token):
+            return False
+        self.terminated = True
+        self.failure = self.failure or ConnectionClosedError("the peer does not know it any more")
+        self._events.append(SessionTerminated(ConnectionCode.NONE))
+        return True
 
     def next_event(self) -> MuxEvent | None:
         return self._events.popleft() if self._events else None
@@ -364,22 +343,6 @@ class QuicEngine:
         self.failure = self.failure or self._quic.refusal or _explain(event)
         code = event.error_code if event.frame_type is None else ConnectionCode.NONE
         self._events.append(SessionTerminated(code))
-
-
-def _configuration(certificate: Certificate, size: int, *, client: bool) -> QuicConfiguration:
-    return QuicConfiguration(
-        is_client=client,
-        alpn_protocols=[ALPN],
-        certificate=certificate.certificate,
-        private_key=certificate.private_key,
-        verify_mode=ssl.CERT_NONE,  # of a web's kind; libp2p's own check is in _Connection
-        supported_versions=[QuicProtocolVersion.VERSION_1],
-        idle_timeout=IDLE_TIMEOUT_S,
-        max_data=CONNECTION_WINDOW,
-        max_stream_data=STREAM_WINDOW,
-        max_datagram_size=size,
-        connection_id_length=CONNECTION_ID_SIZE,
-    )
 
 
 def _explain(event: quic.ConnectionTerminated) -> PeerupError:

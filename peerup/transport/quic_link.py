@@ -80,6 +80,13 @@ class QuicLink:
         if not self._ended:
             contained(work, self._crashed)
 
+    def take_reset(self, token: bytes) -> bool:
+        """End at once if ``token`` shows that the peer lost the connection; say whether it did."""
+        taken = self.engine.take_reset(token)
+        if taken:
+            self._turn()
+        return taken
+
     def flush(self) -> None:
         """Transmit once per turn of the event loop, however many calls ask for it."""
         if not self._queued and not self._ended:
@@ -104,8 +111,7 @@ class QuicLink:
                 self.handshake.set_exception(engine.failure)
             elif engine.established:
                 self.handshake.set_result(None)
-        if engine.new_ids or engine.old_ids:
-            self._on_ids(self)
+        self._tell_ids()
         if self._conn is not None:
             if engine.failure is not None:
                 self._conn.fail(engine.failure)
@@ -125,8 +131,14 @@ class QuicLink:
         if not self._ended:
             contained(self._send_now, self._crashed)
 
+    def _tell_ids(self) -> None:
+        if self.engine.new_ids or self.engine.old_ids:
+            self._on_ids(self)
+
     def _send_now(self) -> None:
-        if out := self.engine.datagrams_to_send(self._now()):
+        out = self.engine.datagrams_to_send(self._now())
+        self._tell_ids()  # the peer may use one as soon as it arrives
+        if out:
             self._send(out)
         if self._conn is not None:
             self._conn.dispatch_events()

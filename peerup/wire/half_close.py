@@ -36,3 +36,6 @@ NEXT: Final[dict[tuple[Half, Move], Half]] = {
     (Half.WE_FINISHED, Move.RECV_FIN): Half.CLOSED,
     **{(half, Move.RESET): Half.CLOSED for half in Half},
 }
+
+PEER_DONE: Final = frozenset({Half.PEER_FINISHED, Half.CLOSED})
+WE_DONE: Final = frozenset({Half.WE_FINISHED, Half.CLOSED})

@@ -22,7 +22,7 @@ from peerup.wire.events import (
     StreamReset,
     StreamWritable,
 )
-from peerup.wire.half_close import NEXT, Half, Move
+from peerup.wire.half_close import NEXT, PEER_DONE, WE_DONE, Half, Move
 from peerup.wire.yamux_frame import HEADER_SIZE, Flag, FrameType, Header
 from peerup.wire.yamux_stream import (
     INITIAL_WINDOW,
@@ -137,7 +137,7 @@ class Session:
     def consumed(self, stream_id: int, size: int, now: float) -> None:
         """Say that the application took ``size`` bytes, so that the peer may send more."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.half in _PEER_DONE:
+        if stream is None or stream.half in PEER_DONE:
             return
         window = stream.window
         before = window.size
@@ -152,6 +152,11 @@ class Session:
         if stream is not None and not stream.fin_queued:
             stream.fin_queued = True
             self._schedule(stream)
+
+    def sent(self, stream_id: int) -> bool:
+        """Say whether our half has left as a whole, its end included."""
+        stream = self._streams.get(stream_id)
+        return stream is None or stream.half in WE_DONE
 
     def reset(self, stream_id: int, code: int = 0) -> None:
         """Abandon both halves; what is queued is dropped."""
@@ -206,10 +211,7 @@ class Session:
         return b"".join(self.parts_to_send())
 
     def parts_to_send(self) -> list[bytes | memoryview]:
-        """Return what ``data_to_send`` does in pieces that need not be copied together.
-
-        Answers and credit go first, then each stream in turn one frame.
-        """
+        """Return it in pieces: answers and credit first, then of each stream in turn one frame."""
         parts: list[bytes | memoryview] = []
         size = min(len(self._control), BATCH)
         if size:
@@ -244,7 +246,7 @@ class Session:
         return size
 
     def _schedule(self, stream: YamuxStream) -> None:
-        if stream.half in _WE_DONE or stream.id in self._waiting or not stream.sendable:
+        if stream.half in WE_DONE or stream.id in self._waiting or not stream.sendable:
             return
         self._waiting.add(stream.id)
         self._turns.append(stream)
@@ -301,7 +303,7 @@ class Session:
         if stream is not None:
             if header.length > stream.window.credit:
                 raise LimitError(f"yamux: stream {stream.id} overran its window")
-            if header.length and stream.half in _PEER_DONE:
+            if header.length and stream.half in PEER_DONE:
                 raise RemoteProtocolError(f"yamux: data after FIN on stream {stream.id}")
             stream.window.credit -= header.length
             stream.window.unread += header.length  # though some of it may still be on its way
@@ -379,7 +381,7 @@ class Session:
                 raise LimitError("yamux: the peer resets streams too often")
             self._events.append(StreamReset(stream.id, code))
             self._move(stream, Move.RESET)
-        elif header.flags & Flag.FIN and stream.half not in _PEER_DONE:
+        elif header.flags & Flag.FIN and stream.half not in PEER_DONE:
             self._events.append(StreamEnded(stream.id))
             self._move(stream, Move.RECV_FIN)
 
@@ -394,7 +396,3 @@ class Session:
                 self._inbound -= 1
             elif not stream.acked:
                 self._unacked -= 1
-
-
-_PEER_DONE: Final = frozenset({Half.PEER_FINISHED, Half.CLOSED})
-_WE_DONE: Final = frozenset({Half.WE_FINISHED, Half.CLOSED})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ class Result:
 
 
 Peerup = Callable[..., Result]
+Answers = Callable[[str | bytes], None]
 
 
 @pytest.fixture
@@ -48,6 +50,17 @@ def peerup(home: Path, capsys: pytest.CaptureFixture[str]) -> Peerup:
         return Result(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Let stdin be a pipe with these lines, then its end."""
+
+    def give(text: str | bytes) -> None:
+        data = text.encode() if isinstance(text, str) else text
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    return give
 
 
 @pytest.fixture

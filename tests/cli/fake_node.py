@@ -7,21 +7,29 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import pytest
 
 from peerup.config.schema import Config, RelayConfig
-from peerup.errors import ConfigError
+from peerup.errors import ConfigError, NotAuthorizedError, ServiceError
 from peerup.node.diagnostics import PingStatistics, PingTally
+from peerup.node.traceroute import Hop, Route
 from peerup.wire.keys import PrivateKey
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
 
-USERS: Final = ("daemon", "ping", "proxy", "relay_serve")  # commands that import the node layer
+if TYPE_CHECKING:
+    from peerup.transport.base import ByteStream
+    from peerup.transport.muxed import MuxedConnection
+
+Carry = Callable[["ByteStream"], Awaitable[None]]
+
+# Commands that import the node layer.
+USERS: Final = ("daemon", "nc", "ping", "proxy", "relay_serve", "traceroute")
 
 
 def peer(number: int) -> PeerId:
@@ -44,6 +52,10 @@ class PingReply:
     error: str = ""
     transport: str = "tcp"
 
+    @property
+    def is_direct(self) -> bool:
+        return self.rtt_ms is not None and self.path == "DIRECT"
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -58,6 +70,11 @@ class Network:
     """What the fakes do, and what they were asked for."""
 
     replies: Iterable[PingReply] = ()
+    hops: Iterable[Hop] = ()
+    path: str = "RELAYED"
+    news: Iterable[object] = ()  # what a connection that is to stay has to report
+    unknown: frozenset[str] = frozenset()  # services that peers do not have
+    carry: Carry | None = None
     connect_error: Exception | None = None
     listen_error: Exception | None = None
     run_error: Exception | None = None
@@ -126,9 +143,10 @@ class RelayNode(_Running):
 
 
 async def ping(
-    node: Node, peer: PeerId, *, count: int, interval: float
+    node: Node, peer: PeerId, *, count: int, interval: float, until_direct: bool = False
 ) -> AsyncIterator[PingReply]:
-    node.network.asked.append(("ping", peer, count, interval))
+    wish = ("until direct",) if until_direct else ()
+    node.network.asked.append(("ping", peer, count, interval, *wish))
     for reply in node.network.replies:
         yield reply
     if node.network.signal is not None or node.network.run_error is not None:
@@ -139,6 +157,10 @@ class Proxy:
     def __init__(self, network: Network, host: str, port: int) -> None:
         self.listen_address = (host, port or 40123)
         self.serve_forever = network.forever
+        self._network = network
+
+    def close(self) -> None:
+        self._network.asked.append(("closed", self.listen_address[1]))
 
 
 @contextlib.asynccontextmanager
@@ -152,6 +174,35 @@ async def open_proxy(
         yield Proxy(node.network, listen_host, listen_port)
 
 
+async def find_route(node: Node, peer: PeerId) -> Route:
+    conn = await node.connect(peer)
+    return Route(node.network.path, cast("MuxedConnection", conn), RELAY)
+
+
+async def traceroute(node: Node, route: Route) -> AsyncIterator[Hop]:
+    for hop in node.network.hops:
+        yield hop
+
+
+async def check_service(node: Node, peer: PeerId, service: str) -> None:
+    if service in node.network.unknown:
+        raise ServiceError(f"{peer} offers no service {service!r}")
+
+
+async def stay_connected(node: Node, peer: PeerId, report: Callable[[object], None]) -> None:
+    for news in node.network.news:
+        if isinstance(news, NotAuthorizedError):
+            raise news
+        report(news)
+    await asyncio.get_running_loop().create_future()
+
+
+async def carry(node: Node, peer: PeerId, service: str, local: ByteStream) -> None:
+    node.network.asked.append(("carry", peer, service))
+    if node.network.carry is not None:
+        await node.network.carry(local)
+
+
 def install(monkeypatch: pytest.MonkeyPatch) -> Network:
     """Put the fakes where commands import the node layer from; they all share one Network."""
     network = Network()
@@ -160,7 +211,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Network:
         "peerup.node.node": (Node,),
         "peerup.node.relay_node": (RelayNode,),
         "peerup.node.diagnostics": (PingReply, PingStatistics, PingTally, ping),
-        "peerup.node.proxies": (open_proxy,),
+        "peerup.node.proxies": (carry, check_service, open_proxy, stay_connected),
+        "peerup.node.traceroute": (Hop, Route, find_route, traceroute),
     }
     for name, contents in modules.items():
         module = ModuleType(name)

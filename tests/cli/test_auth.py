@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,113 @@ def test_a_configuration_without_a_list_says_what_to_add(peerup: Peerup, config:
     result = peerup("auth", "list")
     assert result.code == 2
     assert f"no authorized_keys_file configured in {config}" in result.err
+
+
+def test_an_entry_that_has_expired_is_renewed(peerup: Peerup, config: Path) -> None:
+    file = config.parent / "authorized_keys"
+    file.write_text(f"{LAPTOP} expires=2020-01-01  # old laptop\n")
+    assert "expires=2020-01-01 (expired)" in peerup("auth", "list").out
+    again = peerup("auth", "add", str(LAPTOP))
+    assert (again.code, again.out.splitlines()[0]) == (0, f"Authorized peer: {LAPTOP}")
+    assert file.read_text() == f"{LAPTOP}  # old laptop\n"
+
+
+def test_another_list_can_be_named(peerup: Peerup, config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "relay_authorized_keys"
+    flag = ("--file", str(other))
+    assert peerup("auth", "add", str(LAPTOP), *flag).out.endswith(f"  File: {other}\n")
+    assert peerup("auth", "list", *flag).out.splitlines()[1] == f"  {LAPTOP}"
+    assert listed(config) == []
+    assert peerup("auth", "remove", str(LAPTOP), *flag).code == 0
+    assert authorized_keys.load(other) == ()
+
+
+def test_another_list_needs_no_configuration(peerup: Peerup, home: Path) -> None:
+    assert peerup("auth", "add", "--file", "list", str(LAPTOP)).code == 0
+    assert str(LAPTOP) in (home / "list").read_text()
+    named = peerup("auth", "add", "--file", "list", str(HOME), "--name", "home")
+    assert named.code == 2
+    assert "config file not found" in named.err
+    assert str(HOME) not in (home / "list").read_text()
+
+
+def test_the_list_as_json(peerup: Peerup, config: Path) -> None:
+    peerup("auth", "add", str(HOME), "--comment", "caf\u00e9")
+    result = peerup("auth", "list", "--json")
+    assert result.out.isascii()
+    assert json.loads(result.out) == {
+        "peers": [
+            {
+                "peer_id": str(HOME),
+                "names": ["home"],
+                "comment": "caf\u00e9",
+                "attributes": {},
+                "expired": False,
+                "line": 3,
+            }
+        ],
+        "file": str(config.parent / "authorized_keys"),
+    }
+
+
+def test_a_good_list_is_said_to_be_good(peerup: Peerup, config: Path) -> None:
+    peerup("auth", "add", str(LAPTOP))
+    result = peerup("auth", "validate")
+    file = config.parent / "authorized_keys"
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines() == [
+        "Validation passed",
+        "  Valid peer IDs: 1",
+        f"  File: {file}",
+    ]
+
+
+def test_every_line_of_a_bad_list_is_named(peerup: Peerup, home: Path) -> None:
+    (home / "list").write_text(f"nonsense\n{LAPTOP}\n{LAPTOP}x # \x1b[2J\na\0b\n")
+    result = peerup("auth", "validate", "list")
+    assert result.code == 2
+    first, *lines, file = result.out.splitlines()
+    assert first == "Validation failed with 3 error(s):"
+    assert [line.partition(" - ")[0] for line in lines] == [
+        "  Line 1: invalid peer ID",
+        "  Line 3: invalid peer ID",
+        "  Line 4: NUL byte",
+    ]
+    assert file == f"  File: {home / 'list'}"
+    assert "\x1b" not in result.out
+
+
+def test_what_is_allowed_but_hardly_meant_is_pointed_out(peerup: Peerup, home: Path) -> None:
+    (home / "list").write_text(f"{LAPTOP}\n{LAPTOP}\n{HOME} expires=2020-01-01\n")
+    result = peerup("auth", "validate", "list")
+    assert result.code == 0
+    assert result.err.splitlines() == [
+        f"Warning: line 2: {LAPTOP} is in line 1 too",
+        f"Warning: line 3: {HOME} has expired and is not let in",
+    ]
+
+
+def test_the_validation_as_json(peerup: Peerup, home: Path) -> None:
+    (home / "list").write_text(f"{LAPTOP}\na\0b\n")
+    result = peerup("auth", "validate", "--json", "list")
+    assert result.code == 2
+    assert json.loads(result.out) == {
+        "valid": False,
+        "peers": 1,
+        "errors": [{"line": 2, "what": "NUL byte", "detail": ""}],
+        "file": str(home / "list"),
+    }
+
+
+def test_a_list_that_is_missing_cannot_be_validated(peerup: Peerup, home: Path) -> None:
+    result = peerup("auth", "validate", "list")
+    assert result.code == 2
+    assert "failed to open authorized_keys file" in result.err
+
+
+def test_w16_the_missing_end_of_the_last_line_is_repaired(peerup: Peerup, config: Path) -> None:
+    file = config.parent / "authorized_keys"
+    file.write_text(f"{HOME} # home")
+    assert peerup("auth", "add", str(LAPTOP), "--comment", "a\r\nb").code == 0
+    assert file.read_text() == f"{HOME} # home\n{LAPTOP}  # a b\n"
+    assert peerup("auth", "validate").code == 0

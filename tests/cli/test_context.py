@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from peerup.cli import context
-from peerup.config.authorized_keys import Entry
 from peerup.errors import ConfigError, UsageError
 from tests.cli.conftest import Peerup
 from tests.cli.fake_node import HOME, RELAY
@@ -61,10 +60,3 @@ def test_a_duration_is_written_with_its_unit(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a duration"):
         context.duration(text, "--wait")
-
-
-def test_an_entry_is_described_with_all_there_is_to_know() -> None:
-    assert context.describe(Entry(HOME, "", 1)) == str(HOME)
-    entry = Entry(HOME, "attic", 1, (("expires", "2030-01-01"), ("via", "relay")))
-    expected = f"{HOME}  home, nas  expires=2030-01-01 via=relay  # attic"
-    assert context.describe(entry, "home, nas") == expected

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Self
 
 import pytest
 
-from peerup.cli import invite, qr
+from peerup.cli import invite, output
 from peerup.config.schema import Config
 from peerup.errors import ConfigError, RemoteProtocolError, UsageError
 from peerup.node.pairing import Paired
@@ -88,7 +88,8 @@ def test_for_people_there_is_more_around_it(
 def test_on_a_terminal_there_is_a_qr_code(
     peerup: Peerup, config: Path, fake: type[FakeInviting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qr, "can_show", lambda: True)
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setattr(output, "width", lambda: 80)
     shown = peerup("invite").out
     assert shown.splitlines()[0] == CODE
     assert shown.count("\u2588") > 100

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import fcntl
+import io
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peerup.cli import output
+from tests.cli.conftest import Answers
 
 Capture = pytest.CaptureFixture[str]
 
@@ -111,3 +118,109 @@ def test_a_reader_of_stderr_that_went_away_stops_nothing() -> None:
         "output.progress('x'); output.error('y'); output.line('done')\n"
     )
     assert run_python(code).stdout == "done\n"
+
+
+def test_a_question_goes_to_stderr_and_its_answer_comes_back_stripped(
+    answers: Answers, capsys: Capture
+) -> None:
+    answers(" yes \nno")
+    assert output.ask("Well? \x1b[2J") == "yes"
+    assert output.ask("And? ") == "no"  # the last line needs no line end
+    assert output.ask("Else? ") is None
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "Well? \\x1b[2JAnd? \nElse? \n"
+
+
+def test_an_answer_is_bounded_and_may_be_any_bytes(answers: Answers) -> None:
+    answers(b"\xff\xfe\n" + b"x" * (output.MAX_ANSWER + 5))
+    assert output.ask("") == "\ufffd\ufffd"
+    assert output.ask("") == "x" * output.MAX_ANSWER
+    assert output.ask("") == "x" * 5
+
+
+def test_without_a_stdin_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert output.ask("Well? ") is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "drawn"), [("xterm", True), ("dumb", False)])
+def test_one_can_draw_on_a_terminal_that_is_not_dumb(
+    monkeypatch: pytest.MonkeyPatch, term: str, drawn: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert not output.on_terminal()
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert output.on_terminal() is drawn
+    monkeypatch.setattr(sys, "stdout", None)
+    assert not output.on_terminal()
+
+
+def test_what_has_no_width_counts_as_80_columns() -> None:
+    assert output.width() == output.DEFAULT_WIDTH
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False), ("0", False)])
+def test_no_color_counts_unless_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    assert output.colours() is coloured
+
+
+def test_a_drawing_is_printed_as_it_is(capsys: Capture) -> None:
+    output.drawing("\x1b[1mName\x1b[0m\nweb\n")
+    assert capsys.readouterr().out == "\x1b[1mName\x1b[0m\nweb\n"
+
+
+@pytest.fixture
+def terminal() -> Iterator[int]:
+    """The descriptor of a terminal of 33 columns at which somebody has pressed Ctrl-D."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 33, 0, 0))
+    os.write(ours, b"\x04")
+    yield theirs
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_a_terminal_says_how_wide_it_is(monkeypatch: pytest.MonkeyPatch, terminal: int) -> None:
+    with open(terminal, "w", closefd=False) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert output.width() == 33
+
+
+def test_ctrl_d_at_a_terminal_interrupts(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, terminal: int
+) -> None:
+    with open(terminal, closefd=False) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(KeyboardInterrupt):
+            output.ask("Well? ")
+    assert capsys.readouterr().err == "Well? \n"
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_pipe_without_a_reader_matters_on_stdout_only(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        output.progress("x")
+        if name == "stdout":
+            with pytest.raises(output.ReaderGoneError):
+                output.line("x")
+        output.line("y")  # goes nowhere, and says no more about it
+
+
+def test_a_closed_descriptor_is_written_to_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    output.line("x")
+    output.flush()

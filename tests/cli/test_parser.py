@@ -39,6 +39,25 @@ def test_flags_may_stand_between_the_words_of_a_command() -> None:
         assert parsed(text) == expected
 
 
+def test_a_command_may_have_three_words() -> None:
+    expected = parsed("relay config rollback 2 --config /p")
+    assert (expected["generation"], expected["config"]) == (2, "/p")
+    assert expected["command"] == "relay config rollback"
+    assert parsed("relay --config /p config rollback 2") == expected
+    _, parsers = parser.build()
+    assert parsers["relay", "config", "rollback"].prog == "peerup relay config rollback"
+    assert "rollback" in parsers["relay", "config"].format_help()
+    assert " config " in parsers["relay",].format_help()
+
+
+def test_a_group_within_a_group_has_its_own_help(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        parser.parse(["relay", "config", "-h"])
+    assert capsys.readouterr().out.startswith("usage: peerup relay config [-h]")
+    with pytest.raises(UsageError, match="choose one of validate, show, apply, confirm, rollback"):
+        parser.parse(["relay", "config"])
+
+
 def test_a_value_may_look_like_a_command() -> None:
     assert parsed("--config ping auth add ID --name list")["name"] == "list"
     assert parsed("ping ping")["target"] == "ping"
@@ -84,6 +103,22 @@ def test_a_command_line_that_makes_no_sense_is_explained(text: str, message: str
     with pytest.raises(UsageError, match=message.replace("?", r"\?")) as caught:
         parsed(text)
     assert "--help`" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["daemon --config p", "--config p daemon", "proxy a b 1 --config p", "ping -c 1 a --config p"],
+)
+def test_w30_the_flag_for_the_configuration_is_taken_wherever_it_stands(text: str) -> None:
+    assert parsed(text)["config"] == "p"
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_w30_no_command_swallows_a_flag_that_it_does_not_know(words: tuple[str, ...]) -> None:
+    positionals = [one for one in COMMANDS[words].arguments if not one.flags[0].startswith("-")]
+    values = [one.choices[0] if one.choices else "1" for one in positionals]
+    with pytest.raises(UsageError, match="unrecognized arguments: --no-such-flag"):
+        parser.parse([*words, *values, "--no-such-flag"])
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

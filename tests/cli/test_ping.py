@@ -136,6 +136,7 @@ def test_text_from_the_network_cannot_touch_the_terminal(peerup: Peerup, network
         (("home", "-c", "0"), "at least 1"),
         (("home", "--interval", "1"), "is not a duration"),
         (("home", "--interval", "1ms"), "too short"),
+        (("home", "--timeout", "soon"), "is not a duration"),
     ],
 )
 def test_what_makes_no_sense_is_exit_code_2(
@@ -152,3 +153,62 @@ def test_without_a_configuration_there_is_no_ping(
     config.unlink()
     assert peerup("ping", "home").code == 2
     assert network.asked == []
+
+
+def test_until_direct_ends_well_when_an_answer_took_the_direct_path(
+    peerup: Peerup, network: Network
+) -> None:
+    network.replies = TWO
+    result = peerup("ping", "home", "--until-direct")
+    assert result.code == 0
+    assert network.asked[-1] == ("ping", HOME, 0, 1.0, "until direct")
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_until_direct_without_a_direct_path_is_exit_code_3_and_says_so(
+    peerup: Peerup, network: Network, option: tuple[str, ...]
+) -> None:
+    network.replies = (TWO[0],)
+    result = peerup("ping", "home", "-c", "1", "--until-direct", *option)
+    assert result.code == 3
+    assert "no direct path to home yet" in result.err
+    assert "received" in result.out  # the statistics come all the same
+
+
+def test_until_direct_without_any_answer_is_no_word_about_paths(
+    peerup: Peerup, network: Network
+) -> None:
+    network.replies = (LOST,)
+    result = peerup("ping", "home", "-c", "1", "--until-direct")
+    assert result.code == 3
+    assert "no direct path" not in result.err
+
+
+def test_when_the_time_is_over_the_statistics_come(peerup: Peerup, network: Network) -> None:
+    network.replies, network.run_error = TWO, TimeoutError()
+    result = peerup("ping", "home", "--timeout", "1h")
+    assert result.code == 0
+    assert result.out.splitlines()[-1].startswith("2 sent, 2 received")
+
+
+def test_when_the_time_is_over_before_any_answer_that_is_exit_code_3(
+    peerup: Peerup, network: Network
+) -> None:
+    network.connect_error = TimeoutError()
+    result = peerup("ping", "home", "--timeout", "1500ms")
+    assert result.code == 3
+    assert "Error: no answer within 1.5 s" in result.err
+
+
+@pytest.mark.real_clock
+def test_w07_the_time_is_over_whatever_the_network_does(peerup: Peerup, network: Network) -> None:
+    network.replies, network.signal = (), signal.SIGCONT  # which does nothing: it waits for ever
+    result = peerup("ping", "home", "--timeout", "50ms")
+    assert result.code == 3
+    assert "no answer within 0.05 s" in result.err
+
+
+def test_a_timeout_that_nobody_asked_for_is_told_as_it_is(peerup: Peerup, network: Network) -> None:
+    network.connect_error = TimeoutError("the relay is silent")
+    result = peerup("ping", "home")
+    assert (result.code, "Error: the relay is silent\n" in result.err) == (3, True)

@@ -1,42 +1,67 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
-from typing import Final
 
 import pytest
 import segno
 
-from peerup.cli import qr
-from peerup.wire.printable import printable
+from peerup.cli import output, qr
 
-CODE: Final = "AIAQ-EAYE-AUDA-OCGL-ABYT-EHTB-EYAC-ICAB"
-UPPER: Final = {" ": (1, 1), "\u2584": (1, 0), "\u2580": (0, 1), "\u2588": (0, 0)}
-
-
-def test_the_lines_are_the_modules_two_rows_at_a_time() -> None:
-    shown = qr.lines(CODE)
-    rows = [row for line in shown for row in zip(*(UPPER[char] for char in line), strict=True)]
-    wanted = [tuple(row) for row in segno.make(CODE, error="m", micro=False).matrix_iter(border=4)]
-    assert rows[: len(wanted)] == wanted
-    assert all(not any(row) for row in rows[len(wanted) :])
+Capture = pytest.CaptureFixture[str]
+PEER = "12D3KooWPrmh163sTHW3mYQm7YsLsSR2wr71fPp4g6yjuGv3sGQt"
 
 
-def test_a_whole_code_fits_a_terminal_and_nothing_in_it_is_escaped() -> None:
-    shown = qr.lines("-".join(["AIAQ"] * 47))
-    assert max(map(len, shown)) < 80
-    assert [printable(line) for line in shown] == shown
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setattr(output, "width", lambda: 80)
+    monkeypatch.delenv("NO_COLOR", raising=False)
 
 
-class Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
+def modules(lines: list[str]) -> list[list[int]]:
+    """The dark modules that a camera would see in the lines."""
+    upper = {"█": 0, "▀": 0, "▄": 1, " ": 1}
+    lower = {"█": 0, "▀": 1, "▄": 0, " ": 1}
+    return [[half[char] for char in line] for line in lines for half in (upper, lower)]
 
 
-@pytest.mark.parametrize(("encoding", "can"), [("utf-8", True), ("ascii", False)])
-def test_it_is_shown_where_it_can_be(
-    monkeypatch: pytest.MonkeyPatch, encoding: str, can: bool
-) -> None:
-    assert not qr.can_show()  # pytest reads our stdout
-    monkeypatch.setattr(sys, "stdout", Terminal(io.BytesIO(), encoding=encoding))
-    assert qr.can_show() is can
+def test_the_blocks_are_the_modules_of_the_code() -> None:
+    lines = qr.render(PEER)
+    code = [list(row) for row in segno.make_qr(PEER, error="l").matrix_iter(border=qr.QUIET)]
+    assert modules(lines)[: len(code)] == code
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.usefixtures("terminal")
+def test_on_a_terminal_the_code_is_drawn_black_on_white(capsys: Capture) -> None:
+    assert qr.show(PEER)
+    drawn = capsys.readouterr().out
+    assert drawn.startswith("\x1b[97;40m█")
+    assert re.sub(r"\x1b\[[\d;]*m", "", drawn).splitlines() == qr.render(PEER)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_no_color_is_obeyed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert qr.show(PEER)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_off_a_terminal_nothing_is_drawn(capsys: Capture) -> None:
+    assert not qr.show(PEER)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_narrow_terminal_is_told_so(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "width", lambda: len(qr.render(PEER)[0]) - 1)
+    assert not qr.show(PEER)
+    assert capsys.readouterr() == ("", "The terminal is too narrow for a QR code.\n")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_without_blocks_gets_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    assert not qr.show(PEER)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from peerup.cli import qr
 from peerup.cli.main import main
 from peerup.config.identity import load_identity
 from peerup.config.load import load_relay_config
@@ -60,6 +61,44 @@ def test_a_peer_is_authorized_listed_and_deauthorized(peerup: Peerup, relay: Pat
     assert str(HOME) not in peerup("relay", "list-peers").out
 
 
+def test_w29_the_flag_for_the_configuration_is_never_taken_for_a_comment_or_a_peer(
+    peerup: Peerup, relay: Path
+) -> None:
+    flag = ("--config", str(relay))
+    assert peerup("relay", "authorize", str(HOME), *flag).out.count("Comment") == 0
+    assert peerup("relay", *flag, "authorize", str(LAPTOP), "my", "laptop").code == 0
+    assert peerup("relay", "deauthorize", *flag, str(HOME)).code == 0
+    text = (relay.parent / "relay_authorized_keys").read_text()
+    assert text.endswith(f"\n{LAPTOP}  # my laptop\n")
+
+
+def test_the_list_as_json(peerup: Peerup, relay: Path) -> None:
+    peerup("relay", "authorize", str(HOME), "my", "home")
+    shown = json.loads(peerup("relay", "list-peers", "--json").out)
+    assert shown["file"] == str(relay.parent / "relay_authorized_keys")
+    assert [(peer["peer_id"], peer["comment"]) for peer in shown["peers"]] == [
+        (str(HOME), "my home")
+    ]
+
+
+def test_an_entry_that_has_expired_is_renewed(peerup: Peerup, relay: Path) -> None:
+    file = relay.parent / "relay_authorized_keys"
+    file.write_text(f"{HOME} expires=2020-01-01\n")
+    assert peerup("relay", "authorize", str(HOME)).out.startswith(f"Authorized: {HOME}\n")
+    assert file.read_text() == f"{HOME}\n"
+
+
+def test_info_draws_its_first_address_when_asked_to(
+    peerup: Peerup, relay: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(qr, "show", drawn.append)
+    last = peerup("relay", "info", "--qr").out.split()[-1]
+    assert drawn == [last]
+    peerup("relay", "info")
+    assert len(drawn) == 1
+
+
 def test_authorizing_twice_is_no_error(peerup: Peerup, relay: Path) -> None:
     peerup("relay", "authorize", str(HOME))
     again = peerup("relay", "authorize", str(HOME))
@@ -103,6 +142,11 @@ def test_info_prints_what_a_client_needs(peerup: Peerup, relay: Path, listener: 
         "Multiaddrs:",
         f"  /ip4/127.0.0.1/tcp/{listener}/p2p/{peer_id}",
     ]
+
+
+def test_w18_a_relay_is_gated_when_its_file_does_not_say(peerup: Peerup, relay: Path) -> None:
+    relay.write_text(relay.read_text().replace("  enable_connection_gating: true\n", ""))
+    assert "Connection gating: enabled" in peerup("relay", "info").out
 
 
 def test_info_as_json(peerup: Peerup, relay: Path, listener: int) -> None:
@@ -210,9 +254,17 @@ def vouched(peerup: Peerup, relay: Path) -> Path:
 def test_the_list_shows_who_vouches_for_whom(peerup: Peerup, vouched: Path) -> None:
     shown = peerup("relay", "list-peers").out
     assert shown.splitlines()[:2] == [f"{HOME}  # my home", "Total: 1 peer(s)"]
-    assert f"  {LAPTOP}  vouched for by {HOME} (my home) since 2027-01-15 08:00 UTC\n" in shown
+    assert f"  {LAPTOP}  vouched for by {HOME} (my home) since 2027-01-15T08:00:00+00:00\n" in shown
     assert f"  {PHONE}  vouched for by {HOME}" in shown
     assert "Vouched for: 2" in shown
+
+
+def test_the_list_says_it_in_json_too(peerup: Peerup, vouched: Path) -> None:
+    shown = json.loads(peerup("relay", "list-peers", "--json").out)
+    assert [peer["peer_id"] for peer in shown["peers"]] == [str(HOME)]
+    since = "2027-01-15T08:00:00+00:00"
+    assert {"peer_id": str(LAPTOP), "by": str(HOME), "since": since} in shown["vouched"]
+    assert len(shown["vouched"]) == 2
 
 
 def test_a_guest_is_shut_out_by_its_id(peerup: Peerup, vouched: Path) -> None:

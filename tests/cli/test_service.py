@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from peerup.config.load import load_config
 from tests.cli.conftest import Peerup
+from tests.cli.fake_node import HOME
 
 
 def test_a_service_is_added_listed_and_removed(peerup: Peerup, config: Path) -> None:
@@ -88,3 +90,46 @@ def test_a_service_that_is_not_there_is_an_error(
 
 def test_without_services_the_list_says_so(peerup: Peerup, config: Path) -> None:
     assert peerup("service", "list").out == "No services configured.\n"
+
+
+def test_the_list_as_json(peerup: Peerup, config: Path) -> None:
+    peerup("service", "add", "ssh", "127.0.0.1:22")
+    block = f'  web:\n    local_address: "localhost:80"\n    allowed_peers: ["{HOME}"]\n'
+    text = config.read_text()
+    config.write_text(text.replace("\nservices:\n", f"\nservices:\n{block}"))
+    assert json.loads(peerup("service", "list", "--json").out) == {
+        "services": [
+            {
+                "name": "web",
+                "enabled": False,
+                "local_address": "localhost:80",
+                "protocol": "",
+                "allowed_peers": [str(HOME)],
+            },
+            {
+                "name": "ssh",
+                "enabled": True,
+                "local_address": "127.0.0.1:22",
+                "protocol": "",
+                "allowed_peers": None,
+            },
+        ],
+        "config": str(config),
+    }
+
+
+def test_w03_service_add_on_a_fresh_config(peerup: Peerup, config: Path) -> None:
+    assert peerup("service", "add", "ssh", "localhost:22").code == 0
+    assert load_config(config).services["ssh"].local_address == "localhost:22"
+    assert "# services:" in config.read_text()
+    assert peerup("service", "remove", "ssh").code == 0
+    assert load_config(config).services == {}
+
+
+@pytest.mark.parametrize("name", ["invite", "kad", "vouch", "rtt-probe", "relay-pair"])
+def test_w31_a_service_cannot_take_the_name_of_a_protocol(
+    peerup: Peerup, config: Path, name: str
+) -> None:
+    result = peerup("service", "add", name, "localhost:22")
+    assert result.code == 2
+    assert f'"{name}" is reserved' in result.err

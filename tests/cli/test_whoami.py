@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
+from peerup.cli import qr
 from peerup.config.identity import load_identity
 from peerup.wire.peer_id import PeerId
 from tests.cli.conftest import Peerup
@@ -12,6 +16,29 @@ def test_whoami_prints_the_peer_id_and_nothing_else(peerup: Peerup, config: Path
     result = peerup("whoami")
     assert (result.code, result.err) == (0, "")
     assert result.out == f"{PeerId.from_public_key(key.public_key)}\n"
+
+
+def test_whoami_as_json(peerup: Peerup, config: Path) -> None:
+    peer = peerup("whoami").out.strip()
+    assert json.loads(peerup("whoami", "--json").out) == {"peer_id": peer}
+
+
+def test_whoami_draws_the_peer_id_when_asked_to(
+    peerup: Peerup, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(qr, "show", drawn.append)
+    peer = peerup("whoami").out.strip()
+    assert drawn == []
+    assert peerup("whoami", "--qr").out == f"{peer}\n"
+    assert drawn == [peer]
+
+
+def test_w15_whoami_leaves_a_key_that_it_cannot_use_as_it_is(peerup: Peerup, config: Path) -> None:
+    key = config.parent / "identity.key"
+    key.write_bytes(b"torn")
+    assert peerup("whoami").code == 2
+    assert key.read_bytes() == b"torn"
 
 
 def test_whoami_reads_the_configuration_it_is_given(peerup: Peerup, config: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from peerup.config.template import default_listen, node_template
 from peerup.wire.multiaddr import Multiaddr
 from peerup.wire.peer_id import PeerId
+from tests.config.killed import FileSystem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +29,22 @@ def write_private(path: Path, text: str | bytes) -> Path:
     return path
 
 
+def belongs_to_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a file one of another user; who may not give it away becomes another user."""
+    if os.geteuid() == 0:
+        os.chown(path, 4242, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
     """A freshly generated ``config.yaml``."""
     text = node_template(generated_by="peerup init", listen=default_listen(), relays=[RELAY])
     return write_private(tmp_path / "config.yaml", text)
+
+
+@pytest.fixture
+def file_system(monkeypatch: pytest.MonkeyPatch) -> FileSystem:
+    """The file system, to die or to be full at any step."""
+    return FileSystem(monkeypatch)

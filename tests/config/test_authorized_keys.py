@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerup.config import authorized_keys
-from peerup.config.authorized_keys import HEADER, MAX_FILE_BYTES, Entry, add, create, load, remove
+from peerup.config.authorized_keys import (
+    HEADER,
+    MAX_FILE_BYTES,
+    Entry,
+    Problem,
+    add,
+    check,
+    create,
+    load,
+    remove,
+)
 from peerup.errors import ConfigError
 from peerup.wire.keys import PrivateKey
 from peerup.wire.peer_id import PeerId
@@ -75,7 +85,7 @@ def test_one_line_that_cannot_be_understood_fails_the_whole_list(path: Path, lin
     ("data", "problem"),
     [
         (f"{ANNE}\n{BOB} # a\0b\n".encode(), "NUL byte at line 2"),
-        (f"{ANNE}\n{BOB} # \xff\n".encode("latin-1"), "line 2 is not UTF-8"),
+        (f"{ANNE}\n{BOB} # \xff\n".encode("latin-1"), "not UTF-8 at line 2"),
         (f"{ANNE}\n{str(BOB)[:30]}".encode(), "invalid peer ID at line 2"),  # written by half
     ],
 )
@@ -131,7 +141,7 @@ def test_attributes_of_later_versions_are_read(path: Path) -> None:
 
 def test_a_peer_listed_twice_with_different_attributes_is_refused(path: Path) -> None:
     write_private(path, f"{ANNE} group=a\n# x\n{ANNE} group=b\n")
-    with pytest.raises(ConfigError, match=r"at line 3 has other attributes than at line 1"):
+    with pytest.raises(ConfigError, match=r"other attributes at line 3: the first is at line 1"):
         load(path)
 
 
@@ -274,3 +284,55 @@ def test_any_bytes_are_a_list_or_a_config_error(
     remove(path, ANNE)
     assert load(path) == before
     assert path.read_bytes().startswith(data)
+
+
+PAST, LATER = "expires=2026-03-01", "expires=2026-03-03"
+NOW = 1772409600.0  # 2026-03-02 in UTC
+
+
+def test_an_entry_that_has_expired_gives_way_to_a_new_one(path: Path) -> None:
+    write_private(path, f"# mine\n{ANNE} {PAST}  # Anne\n{BOB}")
+    assert add(path, ANNE, now=NOW)
+    assert path.read_text() == f"# mine\n{BOB}\n{ANNE}  # Anne\n"
+    assert not add(path, ANNE, now=NOW)
+
+
+def test_a_new_comment_takes_the_place_of_the_old_one(path: Path) -> None:
+    write_private(path, f"{ANNE} {PAST}  # Anne\n{ANNE} {PAST}\n")
+    assert add(path, ANNE, "back again", now=NOW)
+    assert path.read_text() == f"{ANNE}  # back again\n"
+
+
+def test_an_entry_that_has_not_expired_stays(path: Path) -> None:
+    write_private(path, f"{ANNE} {LATER}\n{BOB} {PAST}\n")
+    assert not add(path, ANNE, now=NOW)
+    assert not add(path, BOB)  # nobody said what time it is
+    assert path.read_text() == f"{ANNE} {LATER}\n{BOB} {PAST}\n"
+
+
+def test_a_check_finds_every_problem_and_every_good_line(path: Path) -> None:
+    lines = [f"{ANNE}", "nonsense", "# x", f"{BOB} group=a", f"{BOB} group=b", "a\0b", "\xff"]
+    write_private(path, "\n".join(lines).encode("latin-1"))
+    entries, problems = check(path)
+    assert [(entry.peer, entry.line) for entry in entries] == [(ANNE, 1), (BOB, 4)]
+    assert [(problem.line, problem.what) for problem in problems] == [
+        (2, "invalid peer ID"),
+        (5, f"a second entry for {BOB.short} with other attributes"),
+        (6, "NUL byte"),
+        (7, "bytes that are not UTF-8"),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: {problems[0]}"
+    assert str(Problem(3, "odd", "very")) == "odd at line 3: very"
+
+
+def test_w16_two_entries_that_were_run_together_are_found(path: Path) -> None:
+    write_private(path, f"{ANNE}{BOB}\n")
+    assert [problem.line for problem in check(path)[1]] == [1]
+
+
+def test_a_check_of_what_nobody_may_trust_is_an_error(path: Path) -> None:
+    write_private(path, f"{ANNE}\n").chmod(0o666)
+    with pytest.raises(ConfigError, match="insecure permissions"):
+        check(path)

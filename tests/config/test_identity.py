@@ -10,7 +10,7 @@ import pytest
 from peerup.config.identity import MAX_KEY_BYTES, create_identity, load_identity
 from peerup.errors import ConfigError
 from peerup.wire.keys import PrivateKey
-from tests.config.conftest import write_private
+from tests.config.conftest import belongs_to_another, write_private
 
 
 def test_a_created_key_is_loaded_again(tmp_path: Path) -> None:
@@ -63,6 +63,28 @@ def test_a_key_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> No
         load_identity(path)
     text = f"insecure permissions {mode:04o} (expected 0600); fix with: chmod 600 {path}"
     assert text in str(caught.value)
+
+
+def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "identity.key"
+    create_identity(path)
+    belongs_to_another(path, monkeypatch)
+    with pytest.raises(ConfigError, match=r"belongs to another user \(uid \d+\)") as caught:
+        load_identity(path)
+    assert f"chown {os.geteuid()} {path}" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_root_may_look_after_the_files_of_a_user(tmp_path: Path) -> None:
+    place = tmp_path / "home"
+    place.mkdir()
+    create_identity(place / "identity.key")
+    os.chown(place, 4242, -1)
+    os.chown(place / "identity.key", 4242, -1)
+    load_identity(place / "identity.key")
+    os.chown(place / "identity.key", 4243, -1)
+    with pytest.raises(ConfigError, match="another user"):
+        load_identity(place / "identity.key")
 
 
 def test_a_read_only_key_is_fine(tmp_path: Path) -> None:

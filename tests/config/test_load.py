@@ -216,6 +216,22 @@ def test_what_is_wrong_about_a_relay_is_named_too(setting: str, problem: str) ->
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "ssh/1", "\u202e/x"])
+def test_w19_a_protocol_that_is_none_is_ignored_and_said_so(protocol: str) -> None:
+    text = MINIMAL + f"services:\n  ssh:\n    local_address: a:1\n    protocol: {protocol!a}\n"
+    config = parse_config(text.replace("'", '"'), FILE)
+    assert config.services["ssh"].protocol == ""
+    (warning,) = config.warnings
+    assert warning.startswith(f"{FILE}:6: services.ssh.protocol: found ")
+    assert warning.isprintable()
+
+
+def test_w19_a_protocol_id_counts() -> None:
+    text = MINIMAL + "services: {ssh: {protocol: /my/ssh/2.0.0}}\n"
+    config = parse_config(text, FILE)
+    assert (config.services["ssh"].protocol, config.warnings) == ("/my/ssh/2.0.0", ())
+
+
 def test_w44_an_invalid_allowed_peer_is_an_error_and_not_a_closed_door() -> None:
     text = MINIMAL + f"services:\n  ssh:\n    allowed_peers:\n      - {ANNE}\n      - 12D3nobody\n"
     with pytest.raises(ConfigError, match=r"config\.yaml:7: services\.ssh\.allowed_peers\[1\]: "):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerup.config.units import MAX_SIZE, format_duration, parse_duration, parse_size
+from peerup.config.units import MAX_SIZE, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,16 @@ def test_any_text_is_a_size_or_a_value_error(text: str) -> None:
         assert 0 <= parse_size(text) <= MAX_SIZE
     except ValueError:
         pass
+
+
+@given(st.integers(0, MAX_SIZE))
+def test_a_printed_size_is_read_back_the_same(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(64 << 20, "64MB"), (1 << 30, "1GB"), (2048, "2KB"), (1500, "1500B"), (0, "0B")],
+)
+def test_sizes_are_printed_as_people_write_them(size: int, text: str) -> None:
+    assert format_size(size) == text

@@ -140,15 +140,37 @@ def test_unknown_keys_are_named_with_what_may_be_meant() -> None:
     root = section("network:\n  listen_adresses: []\nzzz: 1\n")
     root.section("network").texts("listen_addresses")
     root.section("relay")
-    assert list(root.unknown()) == [
+    assert list(root.warnings()) == [
         'config.yaml:3: unknown key "zzz" is ignored',
         'config.yaml:2: unknown key "network.listen_adresses" is ignored; '
         "did you mean listen_addresses?",
     ]
 
 
+def test_a_remark_is_a_warning_with_its_place() -> None:
+    root = section("a:\n  b: 1\n")
+    inner = root.section("a")
+    inner.string("b")
+    inner.remark("b", "is odd")
+    assert list(root.warnings()) == ["config.yaml:2: a.b: is odd"]
+
+
+@pytest.mark.parametrize(
+    ("yaml", "number"),
+    [("0x1F", 31), ("0o17", 15), ("017", 15), ("0b101", 5), ("+5", 5), ("1_0", 10), ("00", 0)],
+)
+def test_whole_numbers_are_those_of_go(yaml: str, number: int) -> None:
+    assert section(f"a: {yaml}").integer("a", default=7, maximum=1000) == number
+
+
+@pytest.mark.parametrize("yaml", ["018", "0x", "_", "++5", "-0", "1e3", "5.0", "0b2", "٣"])
+def test_what_is_no_whole_number_is_refused(yaml: str) -> None:
+    with pytest.raises(ConfigError, match="allowed is a whole number"):
+        section(f"a: {yaml}").integer("a", default=7, maximum=1000)
+
+
 def test_an_unknown_key_cannot_write_to_the_terminal() -> None:
-    (warning,) = section('"\\e[31m": 1').unknown()
+    (warning,) = section('"\\e[31m": 1').warnings()
     assert warning.isprintable()
 
 

@@ -53,6 +53,32 @@ class MuxerSuite:
         assert talk.server.data[stream] == up
         assert talk.client.data[stream] == down
 
+    def test_our_half_is_sent_once_its_last_byte_and_its_end_have_left(self) -> None:
+        talk = self.talk()
+        stream = talk.open()
+        assert not talk.wire.client.sent(stream)
+        payload = pattern(2 * talk.wire.window)
+        taken = talk.wire.client.send(stream, payload)  # more than the peer takes unread
+        talk.wire.client.close_write(stream)
+        talk.exchange()
+        assert talk.wire.client.sent(stream) is (taken <= talk.wire.window)
+        left = taken
+        while left:
+            size = min(left, talk.wire.window // 2)
+            talk.wire.server.consumed(stream, size, talk.wire.now)
+            left -= size
+            talk.exchange()
+        assert talk.wire.client.sent(stream)
+        assert talk.server.data[stream] == payload[:taken]
+
+    def test_a_stream_that_is_reset_has_nothing_left_to_send(self) -> None:
+        talk = self.talk()
+        stream = talk.open()
+        talk.wire.client.send(stream, b"x")
+        talk.wire.client.reset(stream)
+        talk.exchange()
+        assert talk.wire.client.sent(stream)
+
     def test_streams_do_not_mix(self) -> None:
         talk = self.talk()
         streams = [talk.open() for _ in range(5)]

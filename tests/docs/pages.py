@@ -81,11 +81,11 @@ def _dedent(lines: list[str]) -> str:
 
 
 def commands(page: Path) -> list[tuple[str, str]]:
-    """Each line of code that runs peerup: where it stands, and the line without a comment."""
+    """Each line of code that runs peerup: where it stands, and the words that peerup gets."""
     found = []
     for block in blocks(page):
         for offset, line in enumerate(block.code.splitlines()):
-            typed = line.partition(" #")[0].strip()
+            typed = line.partition(" #")[0].partition(" > ")[0].strip()
             if block.language in {"", "sh"} and typed.startswith("peerup "):
                 where = f"{page.relative_to(ROOT)}:{block.line + offset}"
                 found.append((where, typed.removesuffix("&").strip()))

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import Lab, Machine, Relay, Running, Website, until, website
+from tests.e2e.lab import (
+    ANY_PORT,
+    ANY_QUIC_PORT,
+    Lab,
+    Machine,
+    Relay,
+    Running,
+    Website,
+    until,
+    website,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +74,9 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
         here.close()
 
 
-def assemble(lab: Lab, web: Website) -> Family:
+def assemble(lab: Lab, web: Website, *, quic: bool = False) -> Family:
     """Start the usual three; ``home`` offers ``web``, and is known to the laptop by that name."""
-    relay = Relay(lab)
+    relay = Relay(lab, listen=ANY_QUIC_PORT if quic else ANY_PORT)
     home, laptop = lab.machine("home"), lab.machine("laptop")
     home_id, laptop_id = home.init(relay.address), laptop.init(relay.address)
     relay.authorize(home_id, laptop_id)

@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ANY_PORT: Final = "/ip4/127.0.0.1/tcp/0"
+ANY_QUIC_PORT: Final = "/ip4/127.0.0.1/udp/0/quic-v1"
 DEADLINE: Final = 20.0  # seconds for anything that a test waits for; a busy machine is slow
 CODE: Final = r"(?m)^[A-Z2-7]{4}(-[A-Z2-7]{1,4}){20,}$"  # of an invite
 POLL: Final = 0.02  # seconds between two looks

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import Relay, free_port, get, until
+from tests.e2e.lab import Relay, free_port, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,9 +149,11 @@ def test_a_relay_that_is_full(lab: Lab) -> None:
 
 def test_an_address_that_is_none(lab: Lab) -> None:
     machine = lab.machine("new")
-    for address in ("/ip4/203.0.113.5/tcp/7777", "203.0.113.5:7777"):
+    for address in ("/ip4/203.0.113.5/tcp/7777", "relay.example:7777"):
         done = machine.peerup("init", "--non-interactive", "--relay", address)
         done.expect(2, "invalid relay address", "peerup relay info")
+    done = machine.peerup("init", "--non-interactive", "--relay", "203.0.113.5:7777")
+    done.expect(2, "requires --peer-id flag", "peerup relay info")
     assert machine.snapshot() == {}
 
 
@@ -159,10 +161,8 @@ def test_an_address_that_is_none(lab: Lab) -> None:
 
 
 def test_a_service_that_is_not_offered(family: Family) -> None:
-    running, port = proxy(family.laptop, "home", "nosuch")
-    assert get(port) == b""
-    running.wait_for(r"offers no service 'nosuch'.*`peerup service list` over there")
-    assert running.stop() == 0
+    done = family.laptop.peerup("proxy", "home", "nosuch", "0")
+    done.expect(3, "offers no service 'nosuch'", "`peerup service list` over there")
 
 
 def test_a_service_whose_program_does_not_run(
@@ -199,8 +199,8 @@ def test_a_peer_that_may_come_no_longer(family: Family, second_home: tuple[Machi
     running, port = proxy(family.laptop, home_id, "web")
     assert get(port) == family.web.TEXT
     home.peerup("auth", "remove", family.laptop_id).expect(0)
-    until("the laptop is shut out", lambda: get(port) == b"", within=5.0)
-    running.wait_for("does not authorize us.*`peerup auth add`")
+    assert running.wait(within=5.0) == 4
+    running.wait_for("Error: .* does not authorize us\n.*`peerup auth add`")
 
 
 # --- ports ----------------------------------------------------------------------------

@@ -16,21 +16,21 @@ from tests.e2e.conftest import assemble
 from tests.e2e.lab import get, until, website
 
 if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
+    from tests.e2e.lab import Lab, Machine
 
 log = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real_clock]
 
 GENEROUS: Final = 10.0  # seconds
+KEEPALIVE_S: Final = 20.0  # twice the pause between two pings of a dialler on QUIC
 
 
 def test_home_is_reachable_again_soon_after_the_relay_is_back(lab: Lab) -> None:
     with website() as web:
         family = assemble(lab, web)
         relay, laptop = family.relay, family.laptop
-        running = laptop.start("proxy", "home", "web", "0")
-        port = int(running.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
+        port = proxy(laptop)
         assert get(port) == web.TEXT
 
         relay.process.kill()
@@ -47,3 +47,27 @@ def test_home_is_reachable_again_soon_after_the_relay_is_back(lab: Lab) -> None:
         log.warning("relay back: place after %.2f s, home reached after %.2f s", held, reached)
         laptop.peerup("ping", "home", "-c", "1").expect(0)
         assert reached < GENEROUS
+
+
+def test_over_quic_home_notices_with_its_next_packet(lab: Lab) -> None:
+    """Nothing says that a UDP port is dead; the relay that is back does, when it is spoken to."""
+    with website() as web:
+        family = assemble(lab, web, quic=True)
+        relay, laptop = family.relay, family.laptop
+        address = relay.address.partition("/p2p/")[0]
+        relay.process.kill()
+        relay.serve(address)
+        up = time.monotonic()
+        family.daemon.wait_for(
+            "no relay reservation: the peer does not know it any more", within=KEEPALIVE_S
+        )
+        until("a place at the relay", lambda: family.daemon.text.count("reservation held") == 2)
+        port = proxy(laptop)
+        assert get(port) == web.TEXT
+        log.warning("relay back on QUIC: home reached after %.2f s", time.monotonic() - up)
+
+
+def proxy(laptop: Machine) -> int:
+    """Make home's web server a port of the laptop."""
+    running = laptop.start("proxy", "home", "web", "0")
+    return int(running.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])

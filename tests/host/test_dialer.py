@@ -236,6 +236,25 @@ def test_addresses_that_no_transport_understands_are_not_tried(in_world: InWorld
     in_world(main)
 
 
+def test_all_that_a_name_stands_for_is_raced(in_world: InWorld) -> None:
+    async def main(world: World) -> None:
+        net = Internet()
+        await home_in(world, net, PUBLIC)
+        net.delay = {OTHER: SILENT}
+        laptop = await laptop_in(world, net)
+
+        async def look_up(_name: str, _family: int) -> list[str]:
+            return ["192.0.2.2", "192.0.2.1"]
+
+        laptop._dialer._look_up = look_up
+        (by_name,) = addresses("/dns/home.example/tcp/4001")
+        conn = await laptop.connect(HOME, [by_name])
+        assert str(conn.remote_addr) == PUBLIC
+        assert [addr for _, addr in net.dials] == [OTHER, PUBLIC]
+
+    in_world(main)
+
+
 def test_whoever_answers_must_be_the_peer_that_was_dialled(in_world: InWorld) -> None:
     async def main(world: World) -> None:
         net = Internet()

@@ -83,6 +83,16 @@ def test_who_was_killed_between_name_and_key_is_not_known_yet(tmp_path: Path) ->
     assert not knows(config, OTHER)
 
 
+def test_who_pairs_again_after_its_entry_has_expired_is_let_in_again(tmp_path: Path) -> None:
+    config = PairingTown(tmp_path).config("laptop")
+    keys = keys_file_of(config)
+    add_name(config.path, "home", HOME)
+    keys.write_text(f"{HOME} expires=2020-01-01T00:00:00Z  # home\n")
+    assert not knows(config, HOME)
+    write_down(config.path, keys, HOME, "home")
+    assert knows(config, HOME)
+
+
 def test_without_a_list_there_is_nowhere_to_write(tmp_path: Path) -> None:
     config = Config(tmp_path / "c.yaml", Identity(tmp_path / "k"), security=Security(None, False))
     with pytest.raises(ConfigError, match="no authorized_keys_file"):

@@ -5,7 +5,14 @@ import asyncio
 import pytest
 
 from peerup.errors import NotAuthorizedError
-from peerup.node.diagnostics import PingReply, PingStatistics, PingTally, ping, summarise
+from peerup.node.diagnostics import (
+    SEEK_S,
+    PingReply,
+    PingStatistics,
+    PingTally,
+    ping,
+    summarise,
+)
 from peerup.protocols.ping import PEERUP_PROTOCOL, PROTOCOL, REPLY_TIMEOUT_S
 from peerup.transport.muxed import MuxedStream
 from tests.node.town import InTown, Town
@@ -160,5 +167,64 @@ def test_a_peer_that_has_no_ping_of_peerups_answers_the_common_one(in_town: InTo
         laptop = await town.node("laptop", serving=False)
         (one,) = [one async for one in ping(laptop, HOME, count=1, interval=1.0)]
         assert one.rtt_ms is not None
+
+    in_town(main)
+
+
+def test_until_direct_stops_at_the_first_answer_over_a_direct_path(in_town: InTown) -> None:
+    async def main(town: Town) -> None:
+        await town.relay("home", "laptop")
+        home = await town.node("home", "laptop")
+        laptop = await town.node("laptop", serving=False)
+        paths = []
+        async for one in ping(laptop, HOME, count=0, interval=1.0, until_direct=True):
+            paths.append(one.path)
+            if one.seq == 3:  # home gets an address, and its identify tells us
+                await home.host.listen(memory(2))
+        assert paths[:3] == ["RELAYED"] * 3
+        assert paths[-1] == "DIRECT"
+        assert "DIRECT" not in paths[:-1]
+        assert len(paths) <= 3 + 3 + SEEK_S
+
+    in_town(main)
+
+
+def test_until_direct_ends_with_the_count_where_there_is_no_direct_path(in_town: InTown) -> None:
+    async def main(town: Town) -> None:
+        await town.relay("home", "laptop")
+        await town.node("home", "laptop")
+        laptop = await town.node("laptop", serving=False)
+        await laptop.connect(HOME)
+        await asyncio.sleep(10)
+        before = len(laptop.host.tasks)
+        pings = ping(laptop, HOME, count=5, interval=1.0, until_direct=True)
+        replies = [one async for one in pings]
+        assert [one.is_direct for one in replies] == [False] * 5
+        await asyncio.sleep(0.1)
+        assert len(laptop.host.tasks) == before  # nobody seeks any more
+
+    in_town(main)
+
+
+def test_a_lost_ping_is_no_direct_answer() -> None:
+    assert not reply(1, None).is_direct
+    assert reply(1, 1.0).is_direct
+
+
+def test_w07_a_peer_that_answers_no_stream_at_all_is_a_lost_ping(in_town: InTown) -> None:
+    async def main(town: Town) -> None:
+        await town.relay("home", "laptop")
+        home = await town.node("home", "laptop")
+        laptop = await town.node("laptop", serving=False)
+        await laptop.connect(HOME)
+
+        async def mute(stream: MuxedStream) -> None:
+            await never(stream)
+
+        home.host._serve_stream = mute  # type: ignore[method-assign]
+        began = laptop.host.clock()
+        replies = [one async for one in ping(laptop, HOME, count=2, interval=1.0)]
+        assert [one.error for one in replies] == ["no answer in time"] * 2
+        assert laptop.host.clock() - began < 2 * 20.0 + 1.0
 
     in_town(main)

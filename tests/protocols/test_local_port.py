@@ -158,3 +158,24 @@ def test_a_closed_port_is_free_again(run_real: RunReal) -> None:
         again.close()
 
     run_real(main())
+
+
+@pytest.mark.real_clock
+def test_a_port_that_is_closed_while_it_serves_leaves_its_number_to_others(
+    run_real: RunReal,
+) -> None:
+    async def main() -> None:
+        closed, other = LocalPort(no_stream, lambda _: None), LocalPort(no_stream, lambda _: None)
+        async with Supervisor() as tasks:
+            for port in (closed, other):
+                await port.listen("127.0.0.1", 0)
+                tasks.spawn(port.serve_forever)
+            await asyncio.sleep(0)
+            closed.close()
+            # The connection that comes next is given the number of the socket that was closed.
+            reader, writer = await asyncio.open_connection(*other.listen_address)
+            assert await is_reset(reader)
+            writer.close()
+        other.close()
+
+    run_real(main())

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from peerup.transport.quic_engine import SEND_BUFFER, STREAM_WINDOW, QuicEngine
+from peerup.transport.quic_connection import STREAM_WINDOW
+from peerup.transport.quic_engine import SEND_BUFFER, QuicEngine
 from peerup.transport.tls_certificate import make_certificate
 from peerup.wire import quic_packet
 from peerup.wire.keys import PrivateKey
 from peerup.wire.peer_id import PeerId
+from peerup.wire.quic_reset import ResetTokens
 
 if TYPE_CHECKING:
     from peerup.wire.events import MuxEvent
 
 HOME: Final = ("192.0.2.1", 4001)
 LAPTOP: Final = ("192.0.2.2", 4002)
+HOMES_TOKENS: Final = ResetTokens(b"home")
+LAPTOPS_TOKENS: Final = ResetTokens(b"laptop")
 SIZE: Final = 1200
 SOON_S: Final = 0.5  # timers up to this belong to what goes on; later ones are about idling
 
@@ -37,11 +41,17 @@ class QuicWire:
     def __init__(self, *, expected: str = "home", handshake: bool = True) -> None:
         self.now = 1000.0
         certificate = make_certificate(key_of("laptop"))
-        self.client = QuicEngine.dial(certificate, peer_of(expected), HOME, self.now, SIZE)
+        self.client = QuicEngine.dial(
+            certificate, peer_of(expected), HOME, self.now, SIZE, tokens=LAPTOPS_TOKENS
+        )
         first = [data for data, _ in self.client.datagrams_to_send(self.now)]
         header = quic_packet.parse_long_header(first[0])
         self.server = QuicEngine.accept(
-            make_certificate(key_of("home")), header.destination_id, self.now, SIZE
+            make_certificate(key_of("home")),
+            header.destination_id,
+            self.now,
+            SIZE,
+            tokens=HOMES_TOKENS,
         )
         self.server.receive(first, LAPTOP, self.now)
         self.sent = 0  # datagrams that went over the wire

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from peerup.transport.quic_endpoint import RETRY_ABOVE, QuicEndpoint, quic_multiaddr
+from peerup.errors import ConnectionClosedError
+from peerup.transport import quic_endpoint
+from peerup.transport.quic_endpoint import (
+    MAX_RESETS,
+    RETRY_ABOVE,
+    QuicEndpoint,
+    quic_multiaddr,
+)
 from peerup.transport.quic_engine import QuicEngine
 from peerup.transport.tls_certificate import make_certificate
-from peerup.wire import quic_packet
+from peerup.wire import quic_packet, quic_reset
+from peerup.wire.quic_reset import ResetTokens
 from tests.conformance.byte_streams import until
 from tests.conformance.transports import Node, key_of, local_peer
 from tests.transport.quic_wire import SIZE, peer_of
@@ -150,14 +158,77 @@ def test_a_small_datagram_of_an_unknown_version_gets_no_answer(run_real: RunReal
     run_real(main())
 
 
-def test_packets_for_connections_that_are_gone_are_strays(run_real: RunReal) -> None:
+def test_packets_for_connections_that_are_gone_get_smaller_answers_and_not_many(
+    run_real: RunReal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quic_endpoint, "CLOCK", lambda: 1000.0)  # all in one second
+
+    async def main() -> None:
+        async with serving() as (server, _):
+            with stranger() as sock:
+                answer = await answer_to(sock, b"\x40" + bytes(60), server.address)
+                assert answer.endswith(ResetTokens(key_of("home").to_protobuf()).of(bytes(8)))
+                assert len(answer) < 61
+                for _ in range(2 * MAX_RESETS):
+                    sock.sendto(b"\x40" + bytes(60), server.address)
+                await until(lambda: server.counters["strays"] == 2 * MAX_RESETS + 1)
+                for _ in range(MAX_RESETS - 1):
+                    assert len(sock.recv(2048)) < 61
+                with pytest.raises(BlockingIOError):
+                    sock.recv(2048)
+            assert server.counters["resets_sent"] == MAX_RESETS
+
+    run_real(main())
+
+
+def test_a_peer_that_was_killed_and_is_back_is_noticed_with_the_next_packet(
+    run_real: RunReal,
+) -> None:
     async def main() -> None:
         async with serving() as (server, tasks):
+            laptop = Node("laptop", Quic, tasks)
+            conn = await laptop.dial(server.endpoint.addr, server.node.peer)
+            stream = await conn.open_stream()
+            await stream.write(b"hello")
+            assert await stream.read() == b"hello"
+
+            server.endpoint.close()  # without a word, as a process that is killed
+            again = Node("home", Quic, tasks)
+            await again.listen(str(server.endpoint.addr))
+            await stream.write(b"anybody there?")
+            async with asyncio.timeout(5):
+                with pytest.raises(ConnectionClosedError, match="does not know it any more"):
+                    await stream.read()
+                await conn.wait_closed()
+            (dialler,) = laptop.transport._endpoints  # type: ignore[attr-defined]
+            assert dialler.counters.resets_received == 1
+            assert not dialler._dialled
+            laptop.transport.close()
+            again.transport.close()
+
+    run_real(main())
+
+
+def test_a_reset_from_another_place_is_a_stray(run_real: RunReal) -> None:
+    async def main() -> None:
+        async with serving() as (server, tasks):
+            laptop = Node("laptop", Quic, tasks)
+            conn = await laptop.dial(server.endpoint.addr, server.node.peer)
+            (dialler,) = laptop.transport._endpoints  # type: ignore[attr-defined]
+            (link,) = dialler._dialled[server.address]
+            (token, *_) = (entry.stateless_reset_token for entry in [link.engine._quic._peer_cid])
             with stranger() as sock:
-                for _ in range(50):
-                    sock.sendto(b"\x40" + bytes(60), server.address)
-                await until(lambda: server.counters["strays"] == 50)
-            assert await server.serves(tasks)
+                forged = quic_reset.stateless_reset(token, 100)
+                assert forged is not None
+                port = dialler.addr.port
+                sock.sendto(forged, ("127.0.0.1", port))
+                await until(lambda: dialler.counters.strays == 1)
+            stream = await conn.open_stream()
+            await stream.write(b"hello")
+            assert await stream.read() == b"hello"
+            conn.close()
+            await conn.wait_closed()
+            laptop.transport.close()
 
     run_real(main())
 

@@ -11,8 +11,9 @@ import pytest
 from peerup.errors import ConnectionClosedError, RemoteProtocolError, WrongPeerError
 from peerup.transport.endpoints import Endpoints
 from peerup.transport.limits import ByteBudget
+from peerup.transport.quic_connection import IDLE_TIMEOUT_S, STREAM_WINDOW
 from peerup.transport.quic_endpoint import quic_multiaddr
-from peerup.transport.quic_engine import IDLE_TIMEOUT_S, SEND_BUFFER, STREAM_WINDOW, QuicEngine
+from peerup.transport.quic_engine import SEND_BUFFER, QuicEngine
 from peerup.transport.quic_link import QuicLink
 from peerup.transport.tls_certificate import make_certificate
 from peerup.wire import quic_packet
@@ -37,6 +38,8 @@ class Pair:
         self._loop = asyncio.get_running_loop()
         self.cut = False
         self.ended: list[QuicLink] = []
+        self.told: dict[QuicLink, set[bytes]] = {}  # connection ids that endpoints know of
+        self.unknown: set[bytes] = set()  # ... and that peers were given before
         now = self._loop.time()
         dial = QuicEngine.dial(
             make_certificate(key_of("laptop")), peer_of(expected), HOME, now, SIZE
@@ -46,9 +49,13 @@ class Pair:
         accept = QuicEngine.accept(
             make_certificate(key_of("home")), header.destination_id, now, SIZE
         )
-        self.laptop = QuicLink(dial, self._to_home, lambda _: None, self.ended.append)
-        self.home = QuicLink(accept, self._to_laptop, lambda _: None, self.ended.append)
+        self.laptop = QuicLink(dial, self._to_home, self._note_ids, self.ended.append)
+        self.home = QuicLink(accept, self._to_laptop, self._note_ids, self.ended.append)
         self._to_home(first)
+
+    def _note_ids(self, link: QuicLink) -> None:
+        self.told.setdefault(link, set()).update(link.engine.new_ids)
+        link.engine.new_ids.clear()
 
     def _to_home(self, datagrams: Iterable[tuple[bytes, Any]]) -> None:
         self._carry(self.home, datagrams, LAPTOP)
@@ -58,6 +65,9 @@ class Pair:
 
     def _carry(self, to: QuicLink, datagrams: Iterable[tuple[bytes, Any]], source: Any) -> None:
         batch = [data for data, _ in datagrams]
+        for link, told in self.told.items():
+            given = {entry.cid for entry in link.engine._quic._host_cids if entry.was_sent}
+            self.unknown |= given - told
         if not self.cut:
             self._loop.call_soon(to.receive, batch, source)
 
@@ -103,6 +113,18 @@ def test_both_ends_are_known_after_the_handshake(run: RunVirtual) -> None:
             assert (near.peer, far.peer) == (peer_of("home"), peer_of("laptop"))
             assert (near.inbound, far.inbound) == (False, True)
             assert near.transport == far.transport == "quic"
+
+    run(main())
+
+
+def test_no_connection_id_is_given_to_a_peer_before_it_leads_here(run: RunVirtual) -> None:
+    async def main() -> None:
+        pair = Pair()
+        near, far = await pair.connections()
+        await (await near.open_stream()).write(b"x")
+        await far.accept_stream()
+        assert [len(pair.told[link]) for link in (pair.laptop, pair.home)] == [8, 8]
+        assert not pair.unknown
 
     run(main())
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from peerup.cli.commands.model import Argument, Command
+from peerup.cli.commands.model import JSON, Argument, Command
+
+FILE: Final = Argument(
+    ("--file",), "the list, instead of the one that the configuration names", "F", complete="file"
+)
 
 ACCESS: Final = (
     Command(
@@ -17,6 +21,7 @@ ACCESS: Final = (
             Argument(("peer",), "peer id, as `peerup whoami` prints it over there", "ID"),
             Argument(("--name",), "also give the peer this name, to use in place of its id", "N"),
             Argument(("--comment",), "a note kept beside the id", "C"),
+            FILE,
         ),
     ),
     Command(
@@ -25,6 +30,7 @@ ACCESS: Final = (
         "list the peers that may connect",
         "List the peer ids in authorized_keys, with their names and comments.",
         "peerup auth list",
+        (JSON, FILE),
     ),
     Command(
         ("auth", "remove"),
@@ -32,6 +38,29 @@ ACCESS: Final = (
         "shut a peer out",
         "Remove a peer from authorized_keys. A running daemon ends its connections.",
         "peerup auth remove laptop",
-        (Argument(("peer",), "peer id, or a name from the configuration", "ID"),),
+        (
+            Argument(
+                ("peer",), "peer id, or a name from the configuration", "ID", complete="peers"
+            ),
+            FILE,
+        ),
+    ),
+    Command(
+        ("auth", "validate"),
+        "peerup.cli.auth:validate",
+        "check the list of peers",
+        "Read authorized_keys and name every line that cannot be understood. Exit code 2\n"
+        "if there is one.",
+        "peerup auth validate",
+        (
+            Argument(
+                ("file",),
+                "the list, instead of the one that the configuration names",
+                "FILE",
+                nargs="?",
+                complete="file",
+            ),
+            JSON,
+        ),
     ),
 )

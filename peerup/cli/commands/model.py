@@ -12,16 +12,19 @@ class Argument(NamedTuple):
     """A positional (``ID``) or an option (``--name``), in argparse's terms.
 
     ``parse`` turns the text into a number; anything richer is parsed by the command, which
-    can say what mends it.
+    can say what mends it. ``complete`` is what a shell offers for it on Tab, names from the
+    configuration or paths.
     """
 
     flags: tuple[str, ...]
     help: str
     metavar: str | None = None
     action: Literal["store", "store_true", "append"] = "store"
-    nargs: Literal["?", "*"] | None = None
+    nargs: Literal["?", "*", "+"] | None = None
     parse: Callable[[str], int] | None = None
     default: str | None = None
+    choices: tuple[str, ...] | None = None
+    complete: Literal["peers", "services", "relays", "file", "directory"] | None = None
 
     @property
     def takes_value(self) -> bool:
@@ -44,7 +47,13 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
 
 
-TARGET: Final = Argument(("target",), "peer id, or a name from the configuration", "T")
+TARGET: Final = Argument(
+    ("target",), "peer id, or a name from the configuration", "T", complete="peers"
+)
 LISTEN_HELP: Final = "multiaddr to listen on; may be given several times"
-SERVICE: Final = Argument(("name",), "name of the service", "NAME")
+PEER_ID: Final = Argument(
+    ("--peer-id",), "the relay's peer id, where an address does not end in /p2p/ID", "ID"
+)
+SERVICE: Final = Argument(("name",), "name of the service", "NAME", complete="services")
+QR: Final = Argument(("--qr",), "on a terminal, a QR code as well", action="store_true")
 JSON: Final = Argument(("--json",), "machine-readable output", action="store_true")

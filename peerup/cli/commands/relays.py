@@ -4,9 +4,42 @@ from __future__ import annotations
 
 from typing import Final
 
-from peerup.cli.commands.model import JSON, LISTEN_HELP, Argument, Command
+from peerup.cli.commands.model import JSON, LISTEN_HELP, PEER_ID, QR, Argument, Command
 
 RELAY: Final = (
+    Command(
+        ("relay", "add"),
+        "peerup.cli.relays:add",
+        "use a relay",
+        "Add relays to the configuration of this machine. ADDR is what\n"
+        "`peerup relay info` prints over there; or an IP address, with a port if it is\n"
+        "not 7777, and then --peer-id says whose it is.",
+        "peerup relay add 203.0.113.5 --peer-id 12D3KooW...",
+        (
+            Argument(("addresses",), "address of a relay", "ADDR", nargs="+"),
+            PEER_ID,
+        ),
+    ),
+    Command(
+        ("relay", "list"),
+        "peerup.cli.relays:list_relays",
+        "list the relays that this machine uses",
+        "List the relays in the configuration of this machine.",
+        "peerup relay list",
+        (JSON,),
+    ),
+    Command(
+        ("relay", "remove"),
+        "peerup.cli.relays:remove",
+        "use a relay no longer",
+        "Remove a relay from the configuration of this machine. The last one stays.",
+        "peerup relay remove /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW...",
+        (
+            Argument(
+                ("address",), "address as `peerup relay list` shows it", "ADDR", complete="relays"
+            ),
+        ),
+    ),
     Command(
         ("relay", "serve"),
         "peerup.cli.relay_serve:run",
@@ -43,6 +76,7 @@ RELAY: Final = (
         "list the peers that may use the relay",
         "List the peer ids in the relay's list, with their comments.",
         "peerup relay list-peers",
+        (JSON,),
     ),
     Command(
         ("relay", "info"),
@@ -54,6 +88,15 @@ RELAY: Final = (
         (
             Argument(("--wait",), "wait this long for the relay to be there and to accept", "10s"),
             JSON,
+            QR,
         ),
+    ),
+    Command(
+        ("relay", "version"),
+        "peerup.cli.version:relay",
+        "print the version",
+        "Print the versions of peerup and of the Python that runs it.",
+        "peerup relay version",
+        (JSON,),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from peerup.cli.commands.model import SERVICE, Argument, Command
+from peerup.cli.commands.model import JSON, SERVICE, Argument, Command
 
 SERVICES: Final = (
     Command(
@@ -24,6 +24,7 @@ SERVICES: Final = (
         "list the configured services",
         "List the services of the configuration and whether they are enabled.",
         "peerup service list",
+        (JSON,),
     ),
     Command(
         ("service", "remove"),
