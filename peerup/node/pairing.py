@@ -377,10 +377,10 @@ def _no_relay_for_a_code(config: Config) -> ConfigError:
     if not config.relay.addresses:
         return ConfigError(
             "No relay addresses in config. Cannot create invite.",
-            hint=f"Add one under relay.addresses in {config.path}; `peerup relay info` prints it.",
+            hint="`peerup relay add ADDR` adds one; `peerup relay info` on the relay prints it.",
         )
     return ConfigError(
         f"no relay in {config.path} can stand in an invite code, which holds an IPv4 address "
         "with a TCP port",
-        hint="Add such an address of the relay: /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW...",
+        hint="Add such an address: `peerup relay add /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW...`.",
     )
