@@ -46,7 +46,8 @@ TABLE: Final = "| key | what | default | |\n|---|---|---|---|\n"
 OF_GO: Final = (
     "telemetry",
     "health",
-    "discovery",
+    "discovery.rendezvous",
+    "discovery.bootstrap_peers",
     "network.force_private_reachability",
     "network.resource_limits_enabled",
     "relay.reservation_interval",

@@ -18,6 +18,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 
 TIME_LIMIT: Final = 60  # seconds for everything but the clean-up
 REVOKE_LIMIT: Final = 2.0  # seconds until a removed peer must be gone
+PAIRING_LIMIT: Final = 10.0  # seconds from the end of `join` to that of `invite`
 STOP_LIMIT: Final = 5.0  # seconds until whatever cannot go on for that has ended
 NOT_AUTHORIZED: Final = 4  # exit code
+CODE: Final = re.compile(r"^[A-Z2-7]{4}(-[A-Z2-7]{1,4}){20,}$", re.MULTILINE)
 
 
 def start_relay(relay: Machine, transport: str) -> list[str]:
@@ -69,6 +72,29 @@ def set_up(machine: Machine, relay_addresses: list[str]) -> str:
     relays = [word for addr in relay_addresses for word in ("--relay", addr)]
     machine.peerup("init", "--non-interactive", *relays, "--no-listen")
     return machine.peerup("whoami").stdout.strip()
+
+
+def pair(home: Machine, laptop: Machine) -> None:
+    """Let home invite the laptop, which has nothing yet: no configuration, no key."""
+    inviting = home.start("invite", "--name", "home", "--non-interactive")
+    inviting.wait_until(lambda: bool(CODE.search(inviting.output())), "showing a code", 20.0)
+    found = CODE.search(inviting.output())
+    assert found is not None
+    stage.show(laptop.peerup("join", found[0], "--name", "laptop").stdout)
+    code = inviting.process.wait(PAIRING_LIMIT)
+    inviting.known_to_have_ended = True
+    if code != 0:
+        raise DemoError(f"`peerup invite` ended with code {code}:\n{inviting.output()}")
+
+
+def introduce_by_hand(
+    relay: Machine, home: Machine, laptop: Machine, relay_addresses: list[str]
+) -> None:
+    """Do what pairing does, for a relay that no code can name."""
+    home_id, laptop_id = home.peerup("whoami").stdout.strip(), set_up(laptop, relay_addresses)
+    relay.peerup("relay", "authorize", laptop_id, "laptop")
+    home.peerup("auth", "add", laptop_id, "--name", "laptop")
+    laptop.peerup("auth", "add", home_id, "--name", "home")
 
 
 def start_home(home: Machine, services: dict[str, int]) -> None:
@@ -125,7 +151,7 @@ def run_over_ssh(port: int, client_config: Path) -> str:
     return done.stdout.strip()
 
 
-def revoke(home: Machine, laptop_id: str, port: int) -> float:
+def revoke(home: Machine, port: int) -> float:
     """Take the laptop's permission away while it has a connection to the web server open.
 
     Returns:
@@ -135,7 +161,7 @@ def revoke(home: Machine, laptop_id: str, port: int) -> float:
         tunnel.request("HEAD", f"/{stage.FILE_NAME}")
         tunnel.getresponse().read()  # the server keeps the connection for the next request
         sock = tunnel.sock
-        home.peerup("auth", "remove", laptop_id)
+        home.peerup("auth", "remove", "laptop")
         began = time.monotonic()
         sock.settimeout(REVOKE_LIMIT)
         try:
@@ -155,14 +181,17 @@ def perform(where: Stage) -> None:
     say("1. A relay: the only machine that others can dial. It serves those it knows.")
     relay_addresses = start_relay(relay, chosen_transport())
 
-    say("\n2. Home and laptop get an identity each, and learn which relay to use.")
-    home_id, laptop_id = set_up(home, relay_addresses), set_up(laptop, relay_addresses)
-
-    say("\n3. The relay gets to know both, and they get to know each other.")
+    say("\n2. Home gets an identity, learns which relay to use, and the relay gets to know it.")
+    home_id = set_up(home, relay_addresses)
     relay.peerup("relay", "authorize", home_id, "home")
-    relay.peerup("relay", "authorize", laptop_id, "laptop")
-    home.peerup("auth", "add", laptop_id, "--name", "laptop")
-    laptop.peerup("auth", "add", home_id, "--name", "home")
+
+    if chosen_transport() == "quic":
+        say("\n3. Codes name relays by TCP, and this one has QUIC alone. So home and laptop get to")
+        say("   know each other by hand, and the relay gets to know the laptop.")
+        introduce_by_hand(relay, home, laptop, relay_addresses)
+    else:
+        say("\n3. Home invites the laptop, which has nothing yet and is a stranger to the relay.")
+        pair(home, laptop)
 
     say("\n4. Home offers a web server with a file of 64 MiB, and sshd. It listens on no address:")
     say("   it can be reached through the relay and in no other way.")
@@ -187,12 +216,12 @@ def perform(where: Stage) -> None:
         say(f"   SKIPPED: {no_ssh}")
 
     say("\n8. Home takes the permission back while the laptop has a connection open.")
-    seconds = revoke(home, laptop_id, web_port)
+    seconds = revoke(home, web_port)
     for child in where.children:
         if child.name.startswith("peerup proxy"):
             child.ended_with(NOT_AUTHORIZED, STOP_LIMIT)
     say(f"   => it was cut {seconds:.1f} s later, the laptop's proxies have ended with exit code")
-    say(f"      {NOT_AUTHORIZED}, and to a new ping, home says no:")
+    say(f"      {NOT_AUTHORIZED}, and a new ping gets no further:")
     stage.show(laptop.peerup("ping", "home", "-c", "1", exit_code=NOT_AUTHORIZED).stderr)
 
 

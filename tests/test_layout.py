@@ -23,6 +23,7 @@ WITHOUT_TEST_FILE: Final[dict[str, str]] = {
             "peerup/cli/commands/configuration.py",
             "peerup/cli/commands/model.py",
             "peerup/cli/commands/network.py",
+            "peerup/cli/commands/pairing.py",
             "peerup/cli/commands/relays.py",
             "peerup/cli/commands/services.py",
             "peerup/cli/commands/set_up.py",

@@ -63,8 +63,8 @@ function _shtab_peerup_using
   test "$_shtab_peerup_cmdpath" = "$argv"
 end
 
-set -g _shtab_peerup_commands init whoami completion status version auth 'auth add' 'auth list' 'auth remove' 'auth validate' service 'service add' 'service list' 'service remove' 'service enable' 'service disable' daemon proxy nc ssh-config ping traceroute resolve config 'config validate' 'config show' 'config apply' 'config confirm' 'config rollback' relay 'relay config' 'relay config validate' 'relay config show' 'relay config apply' 'relay config confirm' 'relay config rollback' 'relay add' 'relay list' 'relay remove' 'relay serve' 'relay authorize' 'relay deauthorize' 'relay list-peers' 'relay info' 'relay version'
-set -g _shtab_peerup_opts_with_value --comment --config --confirm-timeout --count --dir --file --interval --listen --listen-address --name --names --network --peer-id --relay --service --timeout --wait -c
+set -g _shtab_peerup_commands init whoami completion status version invite join auth 'auth add' 'auth list' 'auth remove' 'auth validate' service 'service add' 'service list' 'service remove' 'service enable' 'service disable' daemon proxy nc ssh-config ping traceroute resolve config 'config validate' 'config show' 'config apply' 'config confirm' 'config rollback' relay 'relay config' 'relay config validate' 'relay config show' 'relay config apply' 'relay config confirm' 'relay config rollback' 'relay add' 'relay list' 'relay remove' 'relay serve' 'relay authorize' 'relay deauthorize' 'relay list-peers' 'relay info' 'relay version'
+set -g _shtab_peerup_opts_with_value --comment --config --confirm-timeout --count --dir --file --interval --listen --listen-address --name --names --network --peer-id --relay --service --timeout --ttl --wait -c
 
 complete -c peerup -e
 complete -c peerup -f
@@ -106,6 +106,19 @@ complete -c peerup -n '_shtab_peerup_using version' -s h -l help -d 'show this h
 complete -c peerup -n '_shtab_peerup_using version' -l json -d 'machine-readable output'
 complete -c peerup -n '_shtab_peerup_using version' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file to use, instead of the first one found'
 complete -c peerup -n '_shtab_peerup_using version' -s v -l verbose -d 'log more, to stderr'
+complete -c peerup -n '_shtab_peerup_using; and test $_shtab_peerup_npos -eq 0' -a invite -d 'print a code with which another machine can join this one'
+complete -c peerup -n '_shtab_peerup_using invite' -s h -l help -d 'show this help message and exit'
+complete -c peerup -n '_shtab_peerup_using invite' -l name -x -d 'what the other machine is to call this one; else its host name'
+complete -c peerup -n '_shtab_peerup_using invite' -l ttl -x -d 'how long the code is good'
+complete -c peerup -n '_shtab_peerup_using invite' -l non-interactive -d 'print the code alone, on one line of stdout'
+complete -c peerup -n '_shtab_peerup_using invite' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file to use, instead of the first one found'
+complete -c peerup -n '_shtab_peerup_using invite' -s v -l verbose -d 'log more, to stderr'
+complete -c peerup -n '_shtab_peerup_using; and test $_shtab_peerup_npos -eq 0' -a join -d 'join the machine that printed an invite code'
+complete -c peerup -n '_shtab_peerup_using join' -s h -l help -d 'show this help message and exit'
+complete -c peerup -n '_shtab_peerup_using join' -l name -x -d 'what the other machine is to call this one; else its host name'
+complete -c peerup -n '_shtab_peerup_using join' -l non-interactive -d 'ask nothing'
+complete -c peerup -n '_shtab_peerup_using join' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'configuration file to use, instead of the first one found'
+complete -c peerup -n '_shtab_peerup_using join' -s v -l verbose -d 'log more, to stderr'
 complete -c peerup -n '_shtab_peerup_using; and test $_shtab_peerup_npos -eq 0' -a auth -d 'who may connect to this machine'
 complete -c peerup -n '_shtab_peerup_using auth' -s h -l help -d 'show this help message and exit'
 complete -c peerup -n '_shtab_peerup_using auth' -l config -x -d 'configuration file to use, instead of the first one found'

@@ -116,5 +116,5 @@ def _say_what_is_next(peer: PeerId) -> None:
     output.progress("Next:")
     output.progress(f"  on the relay:         peerup relay authorize {peer}")
     output.progress("  to expose a service:  peerup service add ssh 127.0.0.1:22")
-    output.progress("  to let a peer in:     peerup auth add ID --name NAME")
+    output.progress("  to let a machine in:  peerup invite --name NAME")
     output.progress("  to be reachable:      peerup daemon")

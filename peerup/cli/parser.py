@@ -27,6 +27,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 fine,
 EXAMPLE: Final = """\
 peerup relay serve                     # on a machine that everyone can dial
   peerup init --non-interactive --relay ADDR
+  peerup invite --name home              # on another machine: peerup join CODE
   peerup service add ssh 127.0.0.1:22    # then: peerup daemon
   peerup proxy home ssh 2222             # on another machine"""
 WIDTH: Final = 80  # columns of help; to ask the terminal, argparse would load many modules

@@ -9,12 +9,14 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from peerup.cli import context, json_output, output, peer_list, qr
 from peerup.config import authorized_keys
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError, DialError, PeerupError
+from peerup.relay import vouched_file
 from peerup.transport.interfaces import expand
 from peerup.wire import quic_packet
 from peerup.wire.peer_id import PeerId
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from peerup.config.schema import RelayConfig
+    from peerup.relay.vouching import Pair
     from peerup.wire.multiaddr import Multiaddr
 
 POLL: Final = 0.1  # seconds between two looks
@@ -50,27 +53,56 @@ def deauthorize(args: argparse.Namespace) -> int:
     """Shut a peer out."""
     config = context.relay_config(args)
     peer, path = context.peer_id(args.peer), _keys_file(config)
-    if not authorized_keys.remove(path, peer):
+    removed = authorized_keys.remove(path, peer)
+    ended = _take_back(path, peer)
+    if not removed and not ended:
         raise ConfigError(
             f"peer not found: {peer} is not in {path}",
             hint="`peerup relay list-peers` shows who is.",
         )
     output.line(f"Deauthorized: {peer}")
-    output.line(f"  File: {path}")
+    for pair in sorted(ended):
+        who = pair.guest if pair.voucher == peer else pair.voucher
+        output.line(f"  {'No longer vouched for by' if who == pair.voucher else 'So is'}: {who}")
+    output.line(f"  File: {path if removed else vouched_file.beside(path)}")
     return 0
+
+
+def _take_back(keys_file: Path, peer: PeerId) -> frozenset[Pair]:
+    """End every pair that ``peer`` is in, as inviter or as guest, and return them."""
+    path = vouched_file.beside(keys_file)
+    if not path.exists():
+        return frozenset()
+    before, after = vouched_file.update(path, vouched_file.without(peer))
+    return before - after
 
 
 def list_peers(args: argparse.Namespace) -> int:
-    """List who may use the relay."""
+    """List who may use the relay, and for whom they vouch."""
     config = context.relay_config(args)
     entries, path = _entries(config), _keys_file(config)
+    pairs = sorted(vouched_file.load(vouched_file.beside(path)))
     if args.json:
-        json_output.json_line(peer_list.to_json(entries, {}, path))
+        vouched = [
+            {"peer_id": str(pair.guest), "by": str(pair.voucher), "since": _time(pair.since)}
+            for pair in pairs
+        ]
+        json_output.json_line(peer_list.to_json(entries, {}, path) | {"vouched": vouched})
         return 0
     peer_list.show(entries, {}, indent="")
     output.line(f"Total: {len(entries)} peer(s)")
+    comments = {entry.peer: f" ({entry.comment})" for entry in entries if entry.comment}
+    for pair in pairs:
+        by = f"{pair.voucher}{comments.get(pair.voucher, '')}"
+        output.line(f"  {pair.guest}  vouched for by {by} since {_time(pair.since)}")
+    if pairs:
+        output.line(f"Vouched for: {len(pairs)}, each to reach who vouches and nobody else")
     output.line(f"File: {path}")
     return 0
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def info(args: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_COUNT: Final = 2**31 - 1  # of anything counted in the file
+MAX_VOUCHED: Final = 64  # machines that one peer may vouch for, whatever the file says
 
 
 def load_config(path: Path) -> schema.Config:
@@ -80,7 +81,7 @@ def parse_relay_config(text: str, path: Path) -> schema.RelayConfig:
         identity=schema.Identity(key_file(root)),
         network=_network(root.section("network")),
         discovery=_discovery(root.section("discovery")),
-        security=_security(root.section("security")),
+        security=_relay_security(root.section("security")),
         resources=_resources(root.section("resources")),
         health=_health(root.section("health")),
         telemetry=_telemetry(root.section("telemetry")),
@@ -168,6 +169,16 @@ def _security(section: Section) -> schema.Security:
             hint="Gating is on unless the file says `enable_connection_gating: false`.",
         )
     return schema.Security(authorized_keys, gating)
+
+
+def _relay_security(section: Section) -> schema.RelaySecurity:
+    found, vouching, default = _security(section), section.section("vouching"), schema.Vouching()
+    most = vouching.integer("max_per_peer", default=default.max_per_peer, maximum=MAX_VOUCHED)
+    rules = schema.Vouching(
+        enabled=vouching.flag("enabled", default=default.enabled),
+        max_per_peer=most or default.max_per_peer,
+    )
+    return schema.RelaySecurity(found.authorized_keys_file, found.enable_connection_gating, rules)
 
 
 def _protocols(section: Section) -> schema.Protocols:

@@ -55,6 +55,22 @@ def find_config(explicit: Path | None) -> Path:
     return found
 
 
+def place_config(explicit: Path | None) -> Path:
+    """Return the absolute path of the node's configuration file, or of where to create it.
+
+    That is ``explicit`` if given, whether it exists or not; else the first that exists of
+    those that ``find_config`` looks for, else ``~/.config/peerup/config.yaml``.
+
+    Raises:
+        ConfigError: The one in the working directory is somebody else's.
+    """
+    if explicit is not None:
+        return explicit.absolute()
+    default = user_dir() / NODE_FILE
+    found = _find(None, (Path(LOCAL_NODE_FILE), default, system_dir() / NODE_FILE))
+    return found or default
+
+
 def find_relay_config(explicit: Path | None) -> Path | None:
     """Return the absolute path of the relay's configuration file, None if there is none.
 

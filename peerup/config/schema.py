@@ -200,6 +200,27 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Vouching:
+    """How far the peers of a relay may let in others."""
+
+    #: Let authorized peers bring in machines that join them by an invite, as far as to themselves.
+    enabled: bool = True
+    #: For how many machines one peer may vouch, 1 to 64.
+    max_per_peer: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySecurity:
+    """Who may use a relay."""
+
+    #: List of peer ids that may use it; relative to the configuration's directory.
+    authorized_keys_file: Path | None = None
+    #: Refuse whoever is not listed. Off only when switched off in so many words.
+    enable_connection_gating: bool = True
+    vouching: Vouching = field(default_factory=Vouching)
+
+
+@dataclass(frozen=True, slots=True)
 class RelayConfig:
     """All settings of a relay server; paths in it are absolute."""
 
@@ -208,7 +229,7 @@ class RelayConfig:
     version: int = VERSION
     network: Network = field(default_factory=Network)
     discovery: Discovery = field(default_factory=Discovery)
-    security: Security = field(default_factory=Security)
+    security: RelaySecurity = field(default_factory=RelaySecurity)
     resources: Resources = field(default_factory=Resources)
     health: Health = field(default_factory=Health)
     telemetry: Telemetry = field(default_factory=Telemetry)

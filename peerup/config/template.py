@@ -96,6 +96,11 @@ security:
   # Who may use this relay. Change it with: peerup relay authorize, peerup relay deauthorize
   authorized_keys_file: "relay_authorized_keys"
   enable_connection_gating: true
+  # A peer that is listed may let in machines that join it by an invite, as far as to itself.
+  # peerup relay list-peers shows them, peerup relay deauthorize takes it back.
+  vouching:
+    enabled: true
+    max_per_peer: 16
 
 # The defaults. With gating on, sessions are not limited unless the two session_ keys say so;
 # with gating off they end after 10m or 64MB.

@@ -16,6 +16,8 @@ from peerup.host.host import Host
 from peerup.host.peerstore import FOREVER
 from peerup.node import services
 from peerup.node.gatekeeper import Gatekeeper
+from peerup.node.presence import presence
+from peerup.node.withdrawal import Withdrawal
 from peerup.protocols import ping
 from peerup.protocols.identify import Identify
 from peerup.relay.autorelay import AutoRelay
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from peerup.config.schema import Config, Security
+    from peerup.config.schema import Config, RelaySecurity, Security
     from peerup.transport.muxed import MuxedConnection
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
@@ -63,6 +65,7 @@ class Node:
             agent=f"peerup/{__version__}",
         )
         self.relays: AutoRelay | None = None
+        self._withdrawal = Withdrawal(self.host, lambda: self.gatekeeper.allowed)
         self._stack = AsyncExitStack()
 
     @property
@@ -78,6 +81,8 @@ class Node:
         host = self.host
         await self._stack.__aenter__()
         try:
+            if self._serving:
+                self._stack.enter_context(presence(self.config.identity.key_file))
             self._prepare()
             await self._stack.enter_async_context(host)
             for relay, addrs in self._relays.items():
@@ -85,9 +90,10 @@ class Node:
             await self._stack.enter_async_context(Identify(host))
             if self._serving:
                 await self._listen(self.config.network.listen_addresses)
-                self.relays = AutoRelay(host, self._relays)
+                then = self._withdrawal.at if self.gatekeeper.enforcing else None
+                self.relays = AutoRelay(host, self._relays, then)
                 self._stack.callback(self.relays.close)
-            host.tasks.spawn(self.gatekeeper.watch, host.recheck)
+            host.tasks.spawn(self.gatekeeper.watch, self._on_change)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -119,6 +125,12 @@ class Node:
                 await self.host.listen(addr)
             except OSError as why:
                 raise cannot_listen(addr, why) from why
+
+    def _on_change(self, removed: frozenset[PeerId]) -> None:
+        """Apply a change of our list, here and at the relays that know of it."""
+        self.host.recheck(removed)
+        if self.relays is not None:
+            self._withdrawal.of(removed, self.relays.held)
 
     def resolve(self, target: str) -> PeerId:
         """Return the peer that the user means by a name or a peer id.
@@ -162,7 +174,7 @@ def relays_of(addrs: Sequence[Multiaddr]) -> dict[PeerId, list[Multiaddr]]:
     return relays
 
 
-def keys_file_of(security: Security, path: Path) -> Path | None:
+def keys_file_of(security: Security | RelaySecurity, path: Path) -> Path | None:
     """Return the authorized_keys file to go by, None when gating is switched off.
 
     Raises:

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Final, Self
 from peerup import __version__
 from peerup.config.identity import load_identity
 from peerup.errors import ConfigError
+from peerup.host.gater import Answer
 from peerup.host.handlers import Registration
 from peerup.host.host import Host
 from peerup.node.gatekeeper import Gatekeeper
 from peerup.node.node import cannot_listen, keys_file_of
 from peerup.protocols import ping
 from peerup.protocols.identify import Identify
+from peerup.relay import vouched_file
 from peerup.relay.quota import RelayLimits
 from peerup.relay.server import HopService
+from peerup.relay.vouch_server import VouchService
+from peerup.relay.vouching import Vouching
 from peerup.transport.limits import Limits
 from peerup.transport.quic import Quic
 from peerup.transport.tcp import Tcp
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from peerup.config.schema import RelayConfig
+    from peerup.host.gater import Verdict
     from peerup.wire.multiaddr import Multiaddr
     from peerup.wire.peer_id import PeerId
 
@@ -34,6 +39,25 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 4096
 OPEN_SESSION_S: Final = 600.0  # of a circuit when gating is off and nothing else is said
 OPEN_SESSION_DATA: Final = 64 * 1024 * 1024  # each way, likewise
+
+
+class _Door:
+    """Lets in who is authorized, and others as far as they are vouched for."""
+
+    def __init__(self, gatekeeper: Gatekeeper) -> None:
+        self._gatekeeper = gatekeeper
+        self.vouch: VouchService | None = None
+
+    def verdict(self, peer: PeerId, *, inbound: bool) -> Verdict:
+        """See ``host.gater.Gater``."""
+        verdict = self._gatekeeper.verdict(peer, inbound=inbound)
+        if verdict is Answer.NO and self.vouch is not None:
+            return self.vouch.verdict(peer)
+        return verdict
+
+    def knows(self, peer: PeerId) -> bool:
+        """Say whether the relay's own list has ``peer``, or there is no list."""
+        return self._gatekeeper.verdict(peer, inbound=True) is Answer.YES
 
 
 class RelayNode:
@@ -53,13 +77,20 @@ class RelayNode:
                 hint="`peerup relay authorize ID` creates it with its first peer.",
             )
         self.gatekeeper = Gatekeeper(keys_file)
+        self._door = _Door(self.gatekeeper)
         self.host = Host(
             load_identity(config.identity.key_file),
             transports=[Tcp, Quic],
-            gater=self.gatekeeper,
+            gater=self._door,
             agent=f"relay-server/{__version__}",  # Go peers look for this prefix
             limits=Limits(connections=MAX_CONNECTIONS),
         )
+        self.vouch: VouchService | None = None
+        rules = config.security.vouching
+        if rules.enabled and config.security.authorized_keys_file is not None:
+            vouching = Vouching(self._door.knows, rules.max_per_peer)
+            pairs = vouched_file.beside(config.security.authorized_keys_file)
+            self.vouch = self._door.vouch = VouchService(self.host, vouching, pairs)
         self._stack = AsyncExitStack()
 
     @property
@@ -78,9 +109,11 @@ class RelayNode:
             host.handle(ping.PROTOCOL, Registration(ping.serve, ping.MAX_INBOUND))
             await self._stack.enter_async_context(host)
             await self._stack.enter_async_context(Identify(host))
-            HopService(host, limits_of(self.config))
+            HopService(host, limits_of(self.config), self.vouch.vouching if self.vouch else None)
+            if self.vouch is not None:
+                self.vouch.start()
             await self._listen()
-            host.tasks.spawn(self.gatekeeper.watch, host.recheck)
+            host.tasks.spawn(self.gatekeeper.watch, self._on_change)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -90,6 +123,12 @@ class RelayNode:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, exc, tb)
+
+    def _on_change(self, removed: frozenset[PeerId]) -> None:
+        """Apply a change of the relay's list; for whom the removed have vouched goes with them."""
+        if self.vouch is not None:
+            self.vouch.forget(removed)
+        self.host.recheck(removed)
 
     async def _listen(self) -> None:
         for addr in self.config.network.listen_addresses:

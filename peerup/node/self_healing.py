@@ -18,6 +18,7 @@ from peerup.config.archive import archive, generations
 from peerup.config.confirm_rules import Wait
 from peerup.config.source import read_config
 from peerup.errors import ConfigError, PeerupError
+from peerup.node.presence import IdentityInUseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -67,6 +68,8 @@ class Guard(Generic[C]):
             config = self.load()
             try:
                 code = await serve(config)
+            except IdentityInUseError:  # another daemon runs by this very configuration
+                raise
             except (PeerupError, OSError) as why:
                 if self._up or not self._taken_back(why):
                     raise

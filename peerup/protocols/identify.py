@@ -41,15 +41,17 @@ PUSHES_AT_ONCE: Final = 32
 class Identify:
     """Answers identify, asks it on each new connection, and pushes our changes."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, host: Host, *, asks: bool = True) -> None:
+        """Serve ``host``; ``asks`` is whether to learn who the others are, too."""
+        self._host, self._asks = host, asks
         self._sequence = time.time_ns()  # rises across restarts, as records need it
 
     async def __aenter__(self) -> Self:
         host = self._host
         host.handle(PROTOCOL, Registration(self._serve, max_per_peer=8, on_limited=True))
         host.handle(PUSH_PROTOCOL, Registration(self._take_push, max_per_peer=4, on_limited=True))
-        host.greet(self.ask)
+        if self._asks:
+            host.greet(self.ask)
         self._pushing = host.tasks.spawn(self._push_changes)
         return self
 

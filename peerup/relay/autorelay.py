@@ -17,7 +17,7 @@ from peerup.relay.client import connect, relay_refuses, reserve
 from peerup.relay.reservations import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from peerup.host.host import Host
     from peerup.relay.client import Reservation
@@ -31,9 +31,21 @@ log = logging.getLogger(__name__)
 class AutoRelay:
     """One task a relay, each of which asks, holds, refreshes and asks again."""
 
-    def __init__(self, host: Host, relays: Mapping[PeerId, Sequence[Multiaddr]]) -> None:
-        """Begin; ``relays`` are peer ids and where they are."""
-        self._host = host
+    def __init__(
+        self,
+        host: Host,
+        relays: Mapping[PeerId, Sequence[Multiaddr]],
+        then: Callable[[MuxedConnection], Awaitable[object]] | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            host: Who is to be reachable.
+            relays: Peer ids and where they are.
+            then: What to do at a relay each time that it has given us a place or kept it; when
+                it fails, that counts as not having one.
+        """
+        self._host, self._then = host, then
         self.held: dict[PeerId, Reservation] = {}
         self.failed: dict[PeerId, Exception] = {}
         self._tasks = [
@@ -58,6 +70,8 @@ class AutoRelay:
         try:
             conn = await connect(self._host, relay, addrs)
             reservation = await reserve(self._host, conn)
+            if self._then is not None:
+                await self._then(conn)
         except NotAuthorizedError:
             self._lost(relay, relay_refuses(relay))
             return attempts.refused(chance)

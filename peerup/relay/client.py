@@ -137,7 +137,8 @@ def relay_refuses(relay: PeerId) -> NotAuthorizedError:
     """Return the error for a relay that does not have us at all."""
     return NotAuthorizedError(
         f"relay {relay} does not authorize us",
-        hint="Ask its operator to run `peerup relay authorize` with what `peerup whoami` prints.",
+        hint="Ask its operator to run `peerup relay authorize` with what `peerup whoami` prints. "
+        "If you came by an invite, that was taken back: join again with a new one.",
     )
 
 

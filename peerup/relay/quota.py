@@ -30,6 +30,25 @@ class RelayLimits:
     session_seconds: float | None = 120.0
     session_data: int | None = 128 * 1024  # each way
 
+    @property
+    def terms(self) -> Terms:
+        """What a circuit may use."""
+        return Terms(self.session_seconds, self.session_data)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one circuit may use: seconds, and bytes each way; None is no limit."""
+
+    seconds: float | None
+    data: int | None
+
+    def within(self, other: Terms) -> Terms:
+        """Return the stricter of the two, each by itself."""
+        seconds = [limit for limit in (self.seconds, other.seconds) if limit is not None]
+        data = [limit for limit in (self.data, other.data) if limit is not None]
+        return Terms(min(seconds, default=None), min(data, default=None))
+
 
 @dataclass(slots=True)
 class Place:

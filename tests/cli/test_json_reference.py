@@ -14,8 +14,10 @@ import pytest
 from peerup.cli.commands import COMMANDS
 from peerup.config.archive import archive
 from peerup.node.traceroute import Hop
+from peerup.relay.vouched_file import update
+from peerup.relay.vouching import Pair
 from tests.cli.conftest import Peerup
-from tests.cli.fake_node import HOME, Network, PingReply
+from tests.cli.fake_node import HOME, Network, PingReply, peer
 from tests.docs.pages import ROOT
 
 PAGE: Final = ROOT / "docs" / "reference" / "json.md"
@@ -103,6 +105,8 @@ def service_list(peerup: Peerup, network: Network) -> str:
 def relay_list_peers(peerup: Peerup, network: Network) -> str:
     relay_info(peerup, network)
     peerup("relay", "authorize", str(HOME))
+    pairs = {Pair(HOME, peer(9), 0)}
+    update(Path(".config/peerup/vouched.json").absolute(), lambda old: old | pairs)
     return peerup("relay", "list-peers", "--json").out
 
 

@@ -13,11 +13,13 @@ from peerup.cli import qr
 from peerup.cli.main import main
 from peerup.config.identity import load_identity
 from peerup.config.load import load_relay_config
+from peerup.relay import vouched_file
+from peerup.relay.vouching import Pair
 from peerup.wire.peer_id import PeerId
 from tests.cli.conftest import Peerup
 from tests.cli.fake_node import HOME, Network, peer
 
-LAPTOP = peer(9)
+LAPTOP, PHONE = peer(9), peer(10)
 
 
 @pytest.fixture
@@ -234,3 +236,61 @@ def test_waiting_in_vain_for_a_configuration_is_exit_code_2(peerup: Peerup, home
     result = peerup("relay", "info", "--wait", "10ms")
     assert result.code == 2
     assert "there is no relay configuration" in result.err
+
+
+# --- whom peers vouch for -------------------------------------------------------------
+
+
+@pytest.fixture
+def vouched(peerup: Peerup, relay: Path) -> Path:
+    """Home is authorized, and vouches for the laptop and a phone."""
+    peerup("relay", "authorize", str(HOME), "my", "home")
+    file = vouched_file.beside(relay.parent / "relay_authorized_keys")
+    pairs = {Pair(HOME, LAPTOP, 1_800_000_000), Pair(HOME, PHONE, 1_800_000_060)}
+    vouched_file.update(file, lambda old: old | pairs)
+    return file
+
+
+def test_the_list_shows_who_vouches_for_whom(peerup: Peerup, vouched: Path) -> None:
+    shown = peerup("relay", "list-peers").out
+    assert shown.splitlines()[:2] == [f"{HOME}  # my home", "Total: 1 peer(s)"]
+    assert f"  {LAPTOP}  vouched for by {HOME} (my home) since 2027-01-15T08:00:00+00:00\n" in shown
+    assert f"  {PHONE}  vouched for by {HOME}" in shown
+    assert "Vouched for: 2" in shown
+
+
+def test_the_list_says_it_in_json_too(peerup: Peerup, vouched: Path) -> None:
+    shown = json.loads(peerup("relay", "list-peers", "--json").out)
+    assert [peer["peer_id"] for peer in shown["peers"]] == [str(HOME)]
+    since = "2027-01-15T08:00:00+00:00"
+    assert {"peer_id": str(LAPTOP), "by": str(HOME), "since": since} in shown["vouched"]
+    assert len(shown["vouched"]) == 2
+
+
+def test_a_guest_is_shut_out_by_its_id(peerup: Peerup, vouched: Path) -> None:
+    result = peerup("relay", "deauthorize", str(LAPTOP))
+    assert result.code == 0, result.err
+    assert f"Deauthorized: {LAPTOP}\n  No longer vouched for by: {HOME}\n" in result.out
+    assert {pair.guest for pair in vouched_file.load(vouched)} == {PHONE}
+    assert str(HOME) in peerup("relay", "list-peers").out
+    assert peerup("relay", "deauthorize", str(LAPTOP)).code == 2
+
+
+def test_an_inviter_takes_its_guests_with_it(peerup: Peerup, vouched: Path) -> None:
+    result = peerup("relay", "deauthorize", str(HOME))
+    assert result.code == 0
+    assert f"  So is: {LAPTOP}\n" in result.out
+    assert f"  So is: {PHONE}\n" in result.out
+    assert vouched_file.load(vouched) == frozenset()
+
+
+def test_a_damaged_file_is_named_and_does_not_keep_a_peer_authorized(
+    peerup: Peerup, vouched: Path
+) -> None:
+    vouched.write_text("{")
+    assert "vouched.json is damaged" in peerup("relay", "list-peers").err
+    result = peerup("relay", "deauthorize", str(HOME))
+    assert result.code == 2
+    assert "vouched.json is damaged" in result.err
+    vouched.unlink()
+    assert str(HOME) not in peerup("relay", "list-peers").out

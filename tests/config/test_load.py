@@ -317,3 +317,43 @@ def test_any_tree_is_a_configuration_or_a_config_error(text: dict[str, str]) -> 
     for parse in (parse_config, parse_relay_config):
         with contextlib.suppress(ConfigError):
             parse(yaml, FILE)
+
+
+# --- vouching -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "vouching"),
+    [
+        ("", schema.Vouching(True, 16)),
+        ("vouching: {}", schema.Vouching(True, 16)),
+        ("vouching: {enabled: false}", schema.Vouching(False, 16)),
+        ("vouching: {enabled: true, max_per_peer: 3}", schema.Vouching(True, 3)),
+        ("vouching: {max_per_peer: 0}", schema.Vouching(True, 16)),
+    ],
+)
+def test_a_relay_lets_its_peers_vouch_as_its_file_says(
+    setting: str, vouching: schema.Vouching
+) -> None:
+    text = f"identity: {{key_file: k}}\nsecurity:\n  authorized_keys_file: keys\n  {setting}\n"
+    config = parse_relay_config(text, FILE)
+    assert config.security.vouching == vouching
+    assert config.warnings == ()
+    if setting:
+        assert "vouching" in parse_config(text, FILE).warnings[0]  # which nodes do not have
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("{max_per_peer: 65}", "security.vouching.max_per_peer"),
+        ("{max_per_peer: -1}", "security.vouching.max_per_peer"),
+        ("{enabled: maybe}", "security.vouching.enabled"),
+        ("yes", "security.vouching: found"),
+    ],
+)
+def test_what_is_wrong_about_vouching_is_named(setting: str, problem: str) -> None:
+    text = f"identity: {{key_file: k}}\nsecurity:\n  authorized_keys_file: k\n  vouching: {setting}"
+    with pytest.raises(ConfigError) as caught:
+        parse_relay_config(text, FILE)
+    assert str(caught.value).startswith(f"{FILE}:4: {problem}")

@@ -122,3 +122,21 @@ def test_without_a_home_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(ConfigError, match="home directory"):
         paths.user_dir()
+
+
+# --- where a new one goes -------------------------------------------------------------
+
+
+def test_w38_an_explicit_path_counts_whether_it_exists_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.yaml"
+    assert paths.place_config(path) == path
+    path.touch()
+    assert paths.place_config(path) == path
+
+
+def test_a_new_configuration_goes_to_the_user_s_directory(places: Path) -> None:
+    default = places / "home" / ".config" / "peerup" / "config.yaml"
+    assert paths.place_config(None) == default
+    local = places / "work" / "peerup.yaml"
+    local.touch()
+    assert paths.place_config(None) == local

@@ -89,7 +89,7 @@ def test_a_new_relays_configuration_lets_in_only_who_is_listed() -> None:
                 )
             )
         ),
-        security=schema.Security(Path("/etc/peerup/relay_authorized_keys"), True),
+        security=schema.RelaySecurity(Path("/etc/peerup/relay_authorized_keys"), True),
     )
 
 

@@ -39,6 +39,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 ANY_PORT: Final = "/ip4/127.0.0.1/tcp/0"
 ANY_QUIC_PORT: Final = "/ip4/127.0.0.1/udp/0/quic-v1"
 DEADLINE: Final = 20.0  # seconds for anything that a test waits for; a busy machine is slow
+CODE: Final = r"(?m)^[A-Z2-7]{4}(-[A-Z2-7]{1,4}){20,}$"  # of an invite
 POLL: Final = 0.02  # seconds between two looks
 
 _POWERS: Final = "-dac_override,-dac_read_search"
@@ -181,6 +182,15 @@ class Machine:
             cwd=self.home,
             env=self.env,
         )
+
+    def invite(self, *flags: str) -> tuple[Running, str]:
+        """Start an invite; return the process that waits, and the code."""
+        inviting = self.start("invite", "--name", self.name, "--non-interactive", *flags)
+        return inviting, inviting.wait_for(CODE)[0]
+
+    def join(self, code: str, *flags: str) -> Done:
+        """Join with a code."""
+        return self.peerup("join", code, "--name", self.name, "--non-interactive", *flags)
 
     def init(self, *relays: str, listen: str | None = None) -> str:
         """Make a configuration and return the peer id."""

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -19,7 +20,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks, commands
 from tests.e2e.conftest import assemble
-from tests.e2e.lab import free_port, get, until, website
+from tests.e2e.lab import CODE, Relay, free_port, get, until, website
 from tests.e2e.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Walker:
     def enter(self, number: int, line: str) -> str:
         """Type a line; what a reader needs a second for is waited for."""
         terminal = self.terminals[number]
+        if line.startswith("peerup invite"):
+            terminal.type(line.partition("#")[0])
+            self.values["CODE"] = terminal.wait_for(CODE)[0]
+            return ""
         if line.strip() == "peerup daemon":
             terminal.type(line)
             terminal.wait_for("reservation held")
@@ -84,8 +89,8 @@ class Walker:
         if "peerup relay info" in line:
             self.values["ADDRESS_OF_THE_RELAY"] = re.findall(r"/ip4/\S+/p2p/\w+", shown)[-1]
         if "peerup whoami" in line:
-            name = {2: "ID_OF_HOME", 3: "ID_OF_LAPTOP"}[number]
-            self.values[name] = re.findall(r"^12D3KooW\w+$", shown, re.MULTILINE)[-1]
+            assert number == 2
+            self.values["ID_OF_HOME"] = re.findall(r"^12D3KooW\w+$", shown, re.MULTILINE)[-1]
         return shown
 
 
@@ -112,10 +117,10 @@ def test_the_walk_through_on_three_terminals(terminals: dict[int, Terminal]) -> 
     assert shown["peerup ping home -c 3"].count("path=[RELAYED]") == 3
     assert "Directory listing" in shown["curl http://127.0.0.1:8080/"]
 
-    # "To shut the laptop out again, at once, `peerup auth remove ID_OF_LAPTOP` at home (with the
-    # same HOME, if you use another terminal)."
+    # "To shut the laptop out again, at once, `peerup auth remove laptop` at home (with the same
+    # HOME, if you use another terminal)."
     home = terminals[2].wait_for(r"Configuration: (\S+)/\.config/peerup/config\.yaml")[1]
-    terminals[1].enter(walker.fill_in(f"HOME={home} peerup auth remove ID_OF_LAPTOP"))
+    terminals[1].enter(f"HOME={home} peerup auth remove laptop")
     # "Its proxy ends then, with exit code 4."
     terminals[3].wait_for("Error: home: .*does not authorize us")
     until("the port is closed", lambda: not knocked(walker.values["8080"]), within=5.0)
@@ -133,6 +138,7 @@ class Reader:
     """Runs the commands of a page, each on the machine where its reader would be."""
 
     READY: Final[Mapping[tuple[str, ...], str]] = {
+        ("invite",): CODE,
         ("daemon",): "reservation held",
         ("proxy",): "listening on",
         ("relay", "serve"): "Listening on",
@@ -148,20 +154,18 @@ class Reader:
         lines = [line for _, line in commands(ROOT / "docs" / page)]
         assert lines, f"no commands in {page}"
         for line in lines:
-            for machine in self._machines(line):
-                self._run(machine, line)
+            self._run(self._machine(line), line)
         for running in reversed(self._running):
-            assert running.stop() == 0
+            waiting = " invite " in running.command and not running.ended
+            assert running.stop(signal.SIGINT if waiting else signal.SIGTERM) == 130 * waiting
 
-    def _machines(self, line: str) -> tuple[Machine, ...]:
+    def _machine(self, line: str) -> Machine:
         first = line.split()[1]
         if first == "relay":
-            return (self._relay,)
-        if first in {"init", "whoami"}:
-            return (self._home, self._laptop)
+            return self._relay
         tools = {"proxy", "ping", "nc", "traceroute", "resolve", "ssh-config", "status"}
-        at_laptop = first in tools or "ID_OF_HOME" in line
-        return (self._laptop if at_laptop else self._home,)
+        at_laptop = first in {"join", *tools}
+        return self._laptop if at_laptop else self._home
 
     def _run(self, machine: Machine, line: str) -> None:
         for name, value in self.values.items():
@@ -170,14 +174,18 @@ class Reader:
         for beginning, ready in self.READY.items():
             if tuple(words[: len(beginning)]) == beginning:
                 running = machine.start(*words)
-                running.wait_for(ready)
+                found = running.wait_for(ready)
                 self._running.append(running)
+                if words[0] == "invite":
+                    self.values["CODE"] = found[0]
                 return
         shown = machine.peerup(*words).expect(3 if "--until-direct" in words else 0).out
         if words[:2] == ["relay", "info"]:
             self.values["ADDRESS_OF_THE_RELAY"] = shown.split()[-1]
         if words == ["whoami"]:
             self.values[f"ID_OF_{machine.name.upper()}"] = shown.strip()
+        if words[0] == "join":  # and so the invite ends by itself
+            assert self._running[-1].wait() == 0
 
 
 def test_the_five_minutes_of_the_first_page(lab: Lab) -> None:
@@ -202,6 +210,13 @@ def test_the_guide_to_a_relay(lab: Lab) -> None:
     operator = lab.machine("relay")
     friend = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
     Reader(operator, operator, operator, PEER_ID=friend).read("guide/relay.md")
+
+
+def test_the_guide_to_pairing(lab: Lab) -> None:
+    relay, home, laptop = Relay(lab), lab.machine("home"), lab.machine("laptop")
+    relay.authorize(home.init(relay.address))
+    reader = Reader(relay.machine, home, laptop, ID_OF_LAPTOP=laptop.init(relay.address))
+    reader.read("guide/pairing.md")
 
 
 def test_the_guide_to_services(lab: Lab) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.node.pairing_town import InPairingTown, PairingTown
 from tests.node.town import InTown, Town
 from tests.sim.clock import RunVirtual
 
@@ -24,5 +25,19 @@ def in_town(run: RunVirtual, tmp_path: Path) -> InTown:
                 return await main(town)
 
         return run(inside())
+
+    return run_in_town
+
+
+@pytest.fixture
+def in_pairing_town(run: RunVirtual, tmp_path: Path) -> InPairingTown:
+    """The same with a PairingTown."""
+
+    def run_in_town(main: Callable[[PairingTown], Coroutine[Any, Any, None]]) -> None:
+        async def inside() -> None:
+            async with PairingTown(tmp_path) as town:
+                await main(town)
+
+        run(inside())
 
     return run_in_town

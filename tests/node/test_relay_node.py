@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from peerup import __version__
-from peerup.config.schema import Resources, Security
+from peerup.config.schema import RelaySecurity, Resources
 from peerup.errors import ConfigError, DialError, NegotiationError, NotAuthorizedError, UsageError
 from peerup.node.relay_node import OPEN_SESSION_DATA, OPEN_SESSION_S, RelayNode, limits_of
 from peerup.protocols import identify, ping
 from peerup.relay.client import reserve
 from peerup.relay.quota import RelayLimits
 from peerup.transport.endpoints import CircuitLimits
+from peerup.wire import vouch
 from peerup.wire.circuit import HOP_PROTOCOL
 from peerup.wire.multiaddr import Multiaddr
 from tests.node.town import InTown, Town, relay_config
@@ -111,6 +112,7 @@ def test_it_says_what_go_looks_for_and_serves_nothing_else(in_town: InTown) -> N
         assert laptop.host.peerstore.agent(RELAY) == f"relay-server/{__version__}"
         assert laptop.host.peerstore.protocols(RELAY) == {
             *(identify.PROTOCOL, identify.PUSH_PROTOCOL, ping.PROTOCOL, HOP_PROTOCOL),
+            vouch.PROTOCOL,
         }
         assert await ping.ping(laptop.host, conn, [ping.PROTOCOL]) >= 0
         with pytest.raises(NegotiationError):
@@ -169,13 +171,13 @@ def test_a_relay_that_was_restarted_is_the_same_one(in_town: InTown) -> None:
 
 
 def test_w18_gating_without_a_list_does_not_start(tmp_path: Path) -> None:
-    config = replace(relay_config(tmp_path), security=Security())
+    config = replace(relay_config(tmp_path), security=RelaySecurity())
     with pytest.raises(ConfigError, match="authorized_keys_file is required"):
         RelayNode(config)
 
 
 def test_w18_a_missing_list_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
-    config = replace(relay_config(tmp_path), security=Security(tmp_path / "nowhere"))
+    config = replace(relay_config(tmp_path), security=RelaySecurity(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="nowhere") as caught:
         RelayNode(config)
     assert "peerup relay authorize" in caught.value.hint

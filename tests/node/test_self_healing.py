@@ -10,6 +10,7 @@ import pytest
 
 from peerup.config import archive, confirm, side_files
 from peerup.errors import ConfigError, DialError
+from peerup.node.presence import IdentityInUseError
 from peerup.node.self_healing import HEALTHY_S
 from tests.node.guarded import SOON, TIMEOUT, Daemon, parse
 from tests.sim.clock import RunVirtual
@@ -249,6 +250,19 @@ def test_what_is_applied_and_does_not_start_is_taken_back_at_once(
 
     run(main())
     assert daemon.path.read_text() == "one"
+
+
+def test_a_second_daemon_takes_nothing_back(run: RunVirtual, daemon: Daemon) -> None:
+    """What was applied is not at fault: the first daemon runs by it."""
+
+    async def main() -> None:
+        daemon.apply("two")
+        daemon.fails["two"] = IdentityInUseError("another one runs")
+        with pytest.raises(IdentityInUseError):
+            await daemon.guard.run(daemon.serve)
+
+    run(main())
+    assert daemon.path.read_text() == "two"
 
 
 def test_what_does_not_start_and_was_not_applied_is_an_error(

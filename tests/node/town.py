@@ -23,6 +23,7 @@ from peerup.config.schema import (
     Network,
     RelayConfig,
     Relays,
+    RelaySecurity,
     Resources,
     Security,
     Service,
@@ -106,7 +107,9 @@ def relay_config(
         path=folder / "relay-server.yaml",
         identity=Identity(key_file(folder, "relay")),
         network=Network(listen_addresses=listen),
-        security=Security(list_file(folder, "relay", *listed), enable_connection_gating=gating),
+        security=RelaySecurity(
+            list_file(folder, "relay", *listed), enable_connection_gating=gating
+        ),
         resources=resources or Resources(),
     )
 

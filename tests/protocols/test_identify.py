@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from peerup.errors import StreamResetError
 from peerup.host.events import PeerIdentified
 from peerup.host.handlers import Handler
-from peerup.protocols.identify import PROTOCOL, PUSH_PROTOCOL, TIMEOUT_S
+from peerup.protocols.identify import PROTOCOL, PUSH_PROTOCOL, TIMEOUT_S, Identify
 from peerup.transport.muxed import MuxedStream
 from peerup.wire import identify as wire
 from peerup.wire.delimited import join
@@ -215,5 +215,18 @@ def test_any_bytes_are_an_identity_or_nothing(in_world: InWorld, data: bytes) ->
         except StreamResetError:
             pass  # it was told that this is none
         assert await laptop.connect(HOME) is conn
+
+    in_world(main)
+
+
+def test_who_does_not_ask_answers_all_the_same(in_world: InWorld) -> None:
+    async def main(world: World) -> None:
+        home = await world.host("home", at=2)
+        laptop = await world.host("laptop", identify=False)
+        async with Identify(laptop, asks=False):
+            await laptop.connect(home.peer, home.addrs)
+            await asyncio.sleep(1.0)
+            assert laptop.peerstore.protocols(home.peer) == frozenset()
+            assert home.peerstore.agent(laptop.peer) == "test/laptop"
 
     in_world(main)

@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
-from peerup.errors import NegotiationError
+from peerup.errors import NegotiationError, RemoteProtocolError
 from peerup.host.events import AddressesChanged
+from peerup.relay.autorelay import AutoRelay
 from peerup.relay.quota import Quota, RelayLimits
 from peerup.relay.reservations import REFUSED_RETRY_S
 from peerup.relay.server import HopService
@@ -206,5 +207,32 @@ def test_a_relayed_connection_does_not_pass_for_one_to_the_relay(in_world: InWor
         assert SECOND not in places.held
         await second.listen(memory(2))
         await until(lambda: SECOND in places.held, within=REFUSED_RETRY_S + 1)
+
+    in_world(main)
+
+
+# --- what follows a place -------------------------------------------------------------
+
+
+def test_what_is_to_follow_a_place_follows_each_time_and_counts(in_world: InWorld) -> None:
+    async def main(world: World) -> None:
+        seen: list[float] = []
+        trouble: list[Exception] = [RemoteProtocolError("not now")]
+
+        async def then(conn: MuxedConnection) -> None:
+            assert conn.peer == RELAY
+            seen.append(home.clock())
+            if trouble:
+                raise trouble.pop()
+
+        await world.relay(RelayLimits(ttl=60.0))
+        home = await world.device("home")
+        places = AutoRelay(home, {RELAY: [memory(1)]}, then)
+        await until(lambda: places.failed)
+        assert not places.held
+        await until(lambda: places.held)
+        await asyncio.sleep(100)
+        assert len(seen) >= 4
+        places.close()
 
     in_world(main)

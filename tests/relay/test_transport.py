@@ -20,7 +20,7 @@ from peerup.host.gater import Answer, Verdict
 from peerup.host.handlers import Handler
 from peerup.host.host import Host
 from peerup.protocols import ping
-from peerup.relay.quota import RelayLimits
+from peerup.relay.quota import RelayLimits, Terms
 from peerup.relay.transport import CircuitTransport
 from peerup.transport.endpoints import CircuitLimits, Role
 from peerup.transport.messages import expect_message
@@ -272,8 +272,8 @@ def test_whoever_answers_behind_the_relay_must_be_the_peer_that_was_dialled(
         laptop = await world.device("laptop")
         stop = service._stop
 
-        async def misled(source: PeerId, target: PeerId) -> MuxedStream:
-            return await stop(source, peer_of("other"))
+        async def misled(source: PeerId, target: PeerId, terms: Terms) -> MuxedStream:
+            return await stop(source, peer_of("other"), terms)
 
         service._stop = misled  # type: ignore[method-assign]
         service.quota.reserve(HOME, "somewhere", relay.clock())

@@ -13,6 +13,7 @@ from peerup.cli.commands.access import ACCESS
 from peerup.cli.commands.configuration import CONFIGURATION
 from peerup.cli.commands.model import Argument, Command
 from peerup.cli.commands.network import NETWORK
+from peerup.cli.commands.pairing import PAIRING
 from peerup.cli.commands.relays import RELAY
 from peerup.cli.commands.services import SERVICES
 from peerup.cli.commands.set_up import SET_UP
@@ -39,5 +40,5 @@ GROUPS: Final[dict[tuple[str, ...], str]] = {
 
 COMMANDS: Final[dict[tuple[str, ...], Command]] = {
     command.words: command
-    for command in (*SET_UP, *ACCESS, *SERVICES, *NETWORK, *CONFIGURATION, *RELAY)
+    for command in (*SET_UP, *PAIRING, *ACCESS, *SERVICES, *NETWORK, *CONFIGURATION, *RELAY)
 }
