@@ -8,12 +8,12 @@ and the command's own parser gets its options and positionals in an order that i
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
 from peerup.cli.commands import COMMANDS, COMMON, GROUPS, Argument, Command
+from peerup.config.text import did_you_mean
 from peerup.errors import UsageError
 
 Words = tuple[str, ...]
@@ -140,8 +140,7 @@ def _what_is_missing(positionals: list[str], known: list[str]) -> str:
     """Say why the command line names none of the ``known`` commands."""
     if not positionals:
         return f"no command given; choose one of {', '.join(known)}"
-    close = difflib.get_close_matches(positionals[0], known, n=1)
-    return f"unknown command: {positionals[0]}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"unknown command: {positionals[0]}{did_you_mean(positionals[0], known)}"
 
 
 def split(argv: Sequence[str]) -> tuple[Words, list[str], list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
+from peerup.config.text import did_you_mean
 from peerup.errors import UsageError
 from peerup.wire.peer_id import PeerId
 
@@ -27,10 +27,8 @@ def find_peer(config: Config, target: str) -> PeerId:
         return PeerId.parse(target)
     except ValueError:
         pass
-    close = difflib.get_close_matches(target, config.names, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
     names = ", ".join(sorted(config.names)) or "none yet"
     raise UsageError(
-        f"name not found: {target}{meant}",
+        f"name not found: {target}{did_you_mean(target, config.names)}",
         hint=f"Names in {config.path}: {names}. `peerup auth add ID --name NAME` adds one.",
     )

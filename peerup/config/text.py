@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from peerup.wire.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_NAME_CHARS: Final = 64
 MAX_SHOWN_CHARS: Final = 80
@@ -30,6 +33,14 @@ def _escaped(char: str) -> str:
 def shown(text: str) -> str:
     """Return ``text`` in double quotes for a message: one line, at most 80 characters of it."""
     return f'"{printable(text, MAX_SHOWN_CHARS)}"'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about ``word``: which of ``known`` is near it, "" if none."""
+    import difflib  # noqa: PLC0415  commands in which nothing is wrong need not load it
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def one_line(text: str, max_chars: int) -> str:

@@ -10,7 +10,6 @@ the places it means. Size, depth and number of values are bounded.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,7 +18,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
-from peerup.config.text import shown
+from peerup.config.text import did_you_mean, shown
 from peerup.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -287,8 +286,7 @@ class Section:
         yield from self._remarks
         for key in self.nodes:
             if key not in self._asked:
-                close = difflib.get_close_matches(key, self._asked, 1)
-                meant = f"; did you mean {close[0]}?" if close else ""
+                meant = did_you_mean(key, self._asked)
                 where = f"{self.path}:{self.key_lines[key]}"
                 yield f"{where}: unknown key {shown(self.dotted(key))} is ignored{meant}"
         for inner in self._inner:

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerup.config.text import clean_name, one_line, quoted, shown
+from peerup.config.text import clean_name, did_you_mean, one_line, quoted, shown
 
 
 @given(text=st.text())
@@ -62,3 +62,9 @@ def test_of_a_name_that_a_peer_gives_itself_only_safe_characters_stay(
     remote: str, kept: str
 ) -> None:
     assert clean_name(remote) == kept
+
+
+def test_what_was_meant_is_said_when_it_is_near() -> None:
+    assert did_you_mean("servces", ["names", "services"]) == "; did you mean services?"
+    assert did_you_mean("xyz", ["names", "services"]) == ""
+    assert did_you_mean("names", []) == ""
