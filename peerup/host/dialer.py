@@ -156,6 +156,11 @@ class Dialer:
 
     async def _race(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
         causes: dict[str, Exception] = {}
+        if len(addrs) == 1:  # nobody to race with
+            attempt = await self._try(peer, addrs[0])
+            if isinstance(attempt.result, MuxedConnection):
+                return attempt.result
+            raise _failure(peer, {str(attempt.addr): attempt.result})
         ended: asyncio.Queue[Attempt] = asyncio.Queue()
         waiting = deque(addrs)
         running = 0
@@ -163,7 +168,7 @@ class Dialer:
             async with Supervisor() as dials:
                 while waiting or running:
                     if waiting:
-                        dials.spawn(self._try, peer, waiting.popleft(), ended)
+                        dials.spawn(self._enter, peer, waiting.popleft(), ended)
                         running += 1
                     attempt = await _next(ended, _pause(waiting))
                     if attempt is None:
@@ -178,7 +183,10 @@ class Dialer:
                     loser.close()
         raise _failure(peer, causes)
 
-    async def _try(self, peer: PeerId, addr: Multiaddr, ended: asyncio.Queue[Attempt]) -> None:
+    async def _enter(self, peer: PeerId, addr: Multiaddr, ended: asyncio.Queue[Attempt]) -> None:
+        ended.put_nowait(await self._try(peer, addr))
+
+    async def _try(self, peer: PeerId, addr: Multiaddr) -> Attempt:
         transport = self.transport_for(addr)
         assert transport is not None
         try:
@@ -186,13 +194,12 @@ class Dialer:
                 conn = await transport.dial(addr, peer, role=Role.CLIENT)
         except TimeoutError:
             self._backoff.failed(peer, addr)
-            ended.put_nowait(Attempt(addr, TimeoutError("no answer in time")))
+            return Attempt(addr, TimeoutError("no answer in time"))
         except (PeerupError, OSError, UnicodeError) as why:  # a DNS name may not be encodable
             self._backoff.failed(peer, addr)
-            ended.put_nowait(Attempt(addr, why))
-        else:
-            self._backoff.succeeded(peer, addr)
-            ended.put_nowait(Attempt(addr, conn))
+            return Attempt(addr, why)
+        self._backoff.succeeded(peer, addr)
+        return Attempt(addr, conn)
 
 
 @dataclass(frozen=True, slots=True)

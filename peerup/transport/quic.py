@@ -69,7 +69,7 @@ class Quic:
             endpoint = self._endpoint_for(address)
             link = endpoint.dial(address, peer)
             try:
-                await asyncio.shield(link.handshake)
+                await link.handshake
             except BaseException:
                 link.abort(0)
                 raise

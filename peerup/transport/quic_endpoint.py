@@ -240,7 +240,7 @@ class QuicEndpoint:
         """See a handshake through and hand the connection on, or refuse it."""
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                await asyncio.shield(link.handshake)
+                await link.handshake
             conn = self._admit(link, address)
         except (PeerupError, TimeoutError) as why:
             self.counters.failed_handshakes += 1

@@ -88,8 +88,15 @@ class QuicLink:
         return taken
 
     def flush(self) -> None:
-        """Transmit once per turn of the event loop, however many calls ask for it."""
-        if not self._queued and not self._ended:
+        """Transmit once per turn of the event loop, however many calls ask for it.
+
+        In a handshake at once: nobody has anything to add.
+        """
+        if self._ended:
+            return
+        if self._conn is None and not self.engine.terminated:
+            self._transmit()
+        elif not self._queued:
             self._queued = True
             self._loop.call_soon(self._transmit)
 
