@@ -157,10 +157,10 @@ class Dialer:
     async def _race(self, peer: PeerId, addrs: Sequence[Multiaddr]) -> MuxedConnection:
         causes: dict[str, Exception] = {}
         if len(addrs) == 1:  # nobody to race with
-            attempt = await self._try(peer, addrs[0])
-            if isinstance(attempt.result, MuxedConnection):
-                return attempt.result
-            raise _failure(peer, {str(attempt.addr): attempt.result})
+            only = await self._try(peer, addrs[0])
+            if isinstance(only.result, MuxedConnection):
+                return only.result
+            raise _failure(peer, {str(only.addr): only.result})
         ended: asyncio.Queue[Attempt] = asyncio.Queue()
         waiting = deque(addrs)
         running = 0
