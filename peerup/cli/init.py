@@ -6,22 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from peerup.atomic_file import create_exclusive
 from peerup.cli import context, files, output, qr, relay_address, wizard
-from peerup.config import authorized_keys
-from peerup.config.identity import create_identity, load_identity
-from peerup.config.load import parse_config
+from peerup.config.create import create_node
 from peerup.config.paths import NODE_FILE, user_dir
 from peerup.config.schema import DNS_LABEL_RULE, is_dns_label
 from peerup.config.template import default_listen, node_template
 from peerup.config.text import shown
 from peerup.errors import ConfigError, UsageError
-from peerup.wire.peer_id import PeerId
 
 if TYPE_CHECKING:
     import argparse
 
     from peerup.wire.multiaddr import Multiaddr
+    from peerup.wire.peer_id import PeerId
 
 EXAMPLE: Final = "peerup init --non-interactive --relay /ip4/203.0.113.5/tcp/7777/p2p/12D3KooW..."
 
@@ -36,32 +33,17 @@ def run(args: argparse.Namespace) -> int:
     if not relays:
         relays = _ask(args)
     text = node_template(generated_by="peerup init", listen=listen, relays=relays, network=network)
-    config = parse_config(text, path)  # says where the other files belong
-    _make(path.parent)
-    peer = _identity(config.identity.key_file)
-    list_file = config.security.authorized_keys_file
-    assert list_file is not None  # as the template names one
-    created = authorized_keys.create(list_file)
     try:
-        create_exclusive(path, text.encode())  # last: where it is, all the rest is too
+        made = create_node(path, text)
     except FileExistsError:
         raise _already(path) from None
+    list_file = made.config.security.authorized_keys_file
     output.line(f"Configuration:   {path}")
-    output.line(f"Authorized keys: {list_file}{'' if created else ' (kept)'}")
-    output.line(f"Peer ID:         {peer}")
-    qr.show(str(peer))
-    _say_what_is_next(peer)
+    output.line(f"Authorized keys: {list_file}{'' if made.new_list else ' (kept)'}")
+    output.line(f"Peer ID:         {made.peer}")
+    qr.show(str(made.peer))
+    _say_what_is_next(made.peer)
     return 0
-
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot create {directory}: {error.strerror}",
-            hint="Choose another place with --dir.",
-        ) from error
 
 
 def _already(path: Path) -> ConfigError:
@@ -103,12 +85,6 @@ def _path(args: argparse.Namespace) -> Path:
     if args.dir:
         raise UsageError("--config and --dir cannot both be given")
     return explicit.absolute()
-
-
-def _identity(path: Path) -> PeerId:
-    """Return the identity at ``path``: the one that is there, else a new one."""
-    key = load_identity(path) if os.path.lexists(path) else create_identity(path)
-    return PeerId.from_public_key(key.public_key)
 
 
 def _say_what_is_next(peer: PeerId) -> None:

@@ -7,12 +7,13 @@ from typing import Final
 import pytest
 
 from peerup.config import authorized_keys, create
-from peerup.config.create import ensure_node
-from peerup.config.identity import create_identity
+from peerup.config.create import create_node, ensure_node
+from peerup.config.identity import create_identity, load_identity
 from peerup.config.load import load_config
 from peerup.config.schema import Config
 from peerup.errors import ConfigError
 from peerup.wire.multiaddr import Multiaddr
+from peerup.wire.peer_id import PeerId
 from tests.config.conftest import ANNE, RELAY
 
 ADDR: Final = Multiaddr.parse(str(RELAY))
@@ -99,3 +100,45 @@ def test_the_configuration_comes_last(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError, match="No space left"):
         ensure(tmp_path / "config.yaml")
     assert not (tmp_path / "config.yaml").exists()
+
+
+def text_for(path: Path) -> str:
+    ensure(path)
+    text = path.read_text()
+    path.unlink()
+    return text
+
+
+def test_who_asks_for_a_new_one_learns_what_was_there(tmp_path: Path) -> None:
+    text = text_for(tmp_path / "config.yaml")
+    again = create_node(tmp_path / "config.yaml", text)
+    assert not again.new_list
+    assert again.peer == load_peer(tmp_path / "identity.key")
+    assert again.config == load_config(tmp_path / "config.yaml")
+    elsewhere = create_node(tmp_path / "other" / "config.yaml", text)
+    assert elsewhere.new_list
+    assert elsewhere.peer != again.peer
+
+
+def test_a_configuration_that_is_there_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    text = text_for(path)
+    for there in ("mine", ""):
+        path.write_text(there)
+        with pytest.raises(FileExistsError):
+            create_node(path, text)
+        assert path.read_text() == there
+
+
+def test_a_link_that_leads_nowhere_is_no_place_for_a_key(tmp_path: Path) -> None:
+    text = text_for(tmp_path / "config.yaml")
+    (tmp_path / "identity.key").unlink()
+    (tmp_path / "identity.key").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError):
+        create_node(tmp_path / "config.yaml", text)
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def load_peer(key_file: Path) -> PeerId:
+    return PeerId.from_public_key(load_identity(key_file).public_key)
