@@ -73,8 +73,9 @@ def create_node(path: Path, text: str) -> Created:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
+        why = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
         raise ConfigError(
-            f"cannot create {path.parent}: {error.strerror}",
+            f"cannot create {path.parent}: {why}",
             hint="Choose another place with --config PATH.",
         ) from error
     peer, new_list = _ensure_files(config)

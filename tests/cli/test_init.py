@@ -244,5 +244,5 @@ def test_a_place_where_nothing_can_be_made_is_said_so(peerup: Peerup, home: Path
     result = peerup(*INIT, "--dir", str(home / "file" / "x"))
     assert result.code == 2
     assert f"cannot create {home / 'file' / 'x'}: Not a directory" in result.err
-    assert "--dir" in result.err
+    assert "--config" in result.err
     assert files(home) == ["file"]
