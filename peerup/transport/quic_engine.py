@@ -69,6 +69,8 @@ class QuicEngine:
         self._quic = connection
         self._is_client = connection.configuration.is_client
         self._events: deque[MuxEvent] = deque()
+        self._arrived: list[bytes] = []  # on one stream, in datagrams of one batch
+        self._arrived_on = 0
         self._peer_opened = 0  # streams that the peer has opened so far
         self._reset: set[int] = set()  # streams that are over, whatever still comes for them
         self._starved: set[int] = set()
@@ -286,6 +288,7 @@ class QuicEngine:
             self._peer_opened += 1
         while (event := self._quic.next_event()) is not None:
             self._translate(event)
+        self._join()
         # With nothing on its way no acknowledgement will come that makes more room.
         enough = WRITABLE_AT if self._quic._loss.bytes_in_flight else 1
         for stream_id in list(self._starved):
@@ -306,6 +309,7 @@ class QuicEngine:
                 if code:
                     self._on_reset(stream_id, code)
                 elif stream_id not in self._reset:
+                    self._join()
                     self._events.append(StreamStopped(stream_id, code))
             case quic.HandshakeCompleted():
                 self._on_handshake()
@@ -318,6 +322,7 @@ class QuicEngine:
 
     def _on_reset(self, stream_id: int, code: int) -> None:
         if stream_id not in self._reset:
+            self._join()
             self._events.append(StreamReset(stream_id, code))
             self.reset(stream_id, code)
 
@@ -325,9 +330,20 @@ class QuicEngine:
         if stream_id in self._reset:
             return
         if data:
-            self._events.append(DataReceived(stream_id, data))
+            if stream_id != self._arrived_on:
+                self._join()
+                self._arrived_on = stream_id
+            self._arrived.append(data)
         if end:
+            self._join()
             self._events.append(StreamEnded(stream_id))
+
+    def _join(self) -> None:
+        """Make one event of what came in several datagrams, as events cost more than bytes."""
+        if self._arrived:
+            data = b"".join(self._arrived) if len(self._arrived) > 1 else self._arrived[0]
+            self._arrived.clear()
+            self._events.append(DataReceived(self._arrived_on, data))
 
     def _on_handshake(self) -> None:
         if self._quic.verified is None:
@@ -339,6 +355,7 @@ class QuicEngine:
     def _on_terminated(self, event: quic.ConnectionTerminated) -> None:
         if self.terminated:
             return
+        self._join()
         self.terminated = True
         self.failure = self.failure or self._quic.refusal or _explain(event)
         code = event.error_code if event.frame_type is None else ConnectionCode.NONE
