@@ -84,7 +84,7 @@ class QuicLink:
         """End at once if ``token`` shows that the peer lost the connection; say whether it did."""
         taken = self.engine.take_reset(token)
         if taken:
-            self._turn()
+            contained(self._turn, self._crashed)
         return taken
 
     def flush(self) -> None:

@@ -14,12 +14,13 @@ Both machines take bytes and hand out bytes. Spec: peerup's own, as Go peerup ha
 from __future__ import annotations
 
 import enum
-import hashlib
 import hmac
 import secrets
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from peerup.errors import LimitError, LocalProtocolError, NotAuthorizedError, RemoteProtocolError
 from peerup.wire import xchacha
@@ -97,9 +98,8 @@ def derive_key(shared: bytes, token: bytes) -> bytes:
 
 
 def hkdf(secret: bytes, info: bytes) -> bytes:
-    """Return 32 bytes of HKDF-SHA256 without a salt (RFC 5869): one block of its output."""
-    extracted = hmac.digest(bytes(hashlib.sha256().digest_size), secret, "sha256")
-    return hmac.digest(extracted, info + b"\x01", "sha256")
+    """Return 32 bytes of HKDF-SHA256 without a salt (RFC 5869)."""
+    return HKDF(SHA256(), KEY_SIZE, None, info).derive(secret)
 
 
 class _Inbox:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from peerup.config import authorized_keys
 from peerup.config.schema import Vouching
 from peerup.node.acquaintance import keys_file_of
@@ -19,26 +21,16 @@ def remove(town: PairingTown, machine: str, other: str) -> None:
     assert authorized_keys.remove(keys_file_of(town.config(machine)), peer_of(other))
 
 
-def test_a_running_daemon_takes_it_back_within_two_seconds(in_pairing_town: InPairingTown) -> None:
+@pytest.mark.parametrize(("who", "other"), [("home", "laptop"), ("laptop", "home")])
+def test_a_running_daemon_of_either_side_takes_it_back_within_two_seconds(
+    in_pairing_town: InPairingTown, who: str, other: str
+) -> None:
     async def main(town: PairingTown) -> None:
         await town.start_relay("home")
         await town.pair()
-        home = await town.daemon("home")
-        await until(lambda: home.relays and home.relays.held)
-        remove(town, "home", "laptop")
-        async with asyncio.timeout(2):
-            await until(lambda: not town.pairs)
-
-    in_pairing_town(main)
-
-
-def test_the_guest_may_take_it_back_too(in_pairing_town: InPairingTown) -> None:
-    async def main(town: PairingTown) -> None:
-        await town.start_relay("home")
-        await town.pair()
-        laptop = await town.daemon("laptop")
-        await until(lambda: laptop.relays and laptop.relays.held)
-        remove(town, "laptop", "home")
+        node = await town.daemon(who)
+        await until(lambda: node.relays and node.relays.held)
+        remove(town, who, other)
         async with asyncio.timeout(2):
             await until(lambda: not town.pairs)
 
