@@ -154,7 +154,8 @@ async def stay_connected(
     Raises:
         NotAuthorizedError: the peer, or the relay, does not want us any more.
     """
-    conn = await node.connect(peer)
+    now, wait = asyncio.get_running_loop().time, 0.0
+    conn, since = await node.connect(peer), now()
     while True:
         await conn.wait_closed()
         reason = conn.reason or ConnectionClosedError()
@@ -163,9 +164,14 @@ async def stay_connected(
         best = node.host.connections.best(peer)
         if best is None:
             report(reason)
+            if now() - since < MAX_RETRY_S:  # who hangs up again and again is asked less often
+                await asyncio.sleep(wait)
+                wait = min(max(2 * wait, FIRST_RETRY_S), MAX_RETRY_S)
+            else:
+                wait = 0.0
             best = await _connect_again(node, peer)
             report(best)
-        conn = best
+        conn, since = best, now()
 
 
 async def _connect_again(node: Node, peer: PeerId) -> MuxedConnection:

@@ -225,6 +225,28 @@ def test_a_connection_that_is_lost_is_made_again(in_town: InTown) -> None:
     in_town(main)
 
 
+def test_a_peer_that_hangs_up_again_and_again_is_asked_less_and_less_often(in_town: InTown) -> None:
+    async def main(town: Town) -> None:
+        await town.relay("home", "laptop")
+        home, laptop = await pair(town)
+
+        async def hang_up() -> None:
+            while True:
+                for conn in home.host.connections:
+                    if conn.peer == laptop.peer_id:
+                        conn.close()
+                await asyncio.sleep(0.05)
+
+        diary: list[object] = []
+        await laptop.connect(HOME)
+        laptop.host.tasks.spawn(stay_connected, laptop, HOME, diary.append)
+        home.host.tasks.spawn(hang_up)
+        await asyncio.sleep(60)
+        assert 10 < len(diary) < 40  # two for each time: 0, 0.5, 1, 2, 4, 8, 10, ... s apart
+
+    in_town(main)
+
+
 def test_another_connection_that_is_there_is_no_outage(in_town: InTown) -> None:
     async def main(town: Town) -> None:
         await town.relay("home", "laptop")
